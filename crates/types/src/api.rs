@@ -1,0 +1,213 @@
+//! The shapes of the public REST API (`/api/v1`), shared by the server, the CLI and the tests.
+
+use serde::{Deserialize, Serialize};
+
+use crate::alias::AliasName;
+use crate::build::{BuildFailure, BuildSettings, Environment, StepTiming};
+use crate::git::{BranchName, CommitSha, RepositoryUrl};
+use crate::id::{DeploymentId, DomainId, ProjectId};
+use crate::manifest::NotFound;
+use crate::problem::Problem;
+use crate::publish::{PublishCounts, SiteFile};
+use crate::timestamp::Timestamp;
+use crate::{ContentHash, Hostname, ProjectSlug};
+
+/// The answer to every failed call: RFC 9457 problem details with a stable `code`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// For programs, e.g. `slug_taken`. Never changes its meaning.
+    pub code: String,
+    /// For people: what was wrong, and what would be right.
+    pub message: String,
+    pub request_id: String,
+}
+
+/// One page of a list; `next` is the cursor of the following page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    pub id: ProjectId,
+    pub slug: ProjectSlug,
+    pub name: String,
+    pub repository_url: Option<RepositoryUrl>,
+    pub production_branch: BranchName,
+    pub build: BuildSettings,
+    pub not_found: NotFound,
+    /// Where production stands, e.g. `http://shop.localhost:8080`.
+    pub url: String,
+    /// What production shows now.
+    pub production_deployment_id: Option<DeploymentId>,
+    pub created_at: Timestamp,
+}
+
+/// Shown once, when the project is created: it is what the forge signs its webhooks with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedProject {
+    #[serde(flatten)]
+    pub project: Project,
+    pub webhook_url: String,
+    pub webhook_secret: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateProject {
+    pub slug: ProjectSlug,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub repository_url: Option<RepositoryUrl>,
+    #[serde(default)]
+    pub production_branch: Option<BranchName>,
+    #[serde(default)]
+    pub build: BuildSettings,
+    #[serde(default)]
+    pub not_found: NotFound,
+    /// Chosen by the caller instead of generated; at least 16 characters.
+    #[serde(default)]
+    pub webhook_secret: Option<String>,
+}
+
+/// Fields that are absent stay as they are.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateProject {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository_url: Option<RepositoryUrl>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub production_branch: Option<BranchName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildSettings>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_found: Option<NotFound>,
+}
+
+/// As people see it: `live` and `superseded` follow from the aliases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeploymentStatus {
+    Pending,
+    Building,
+    Deploying,
+    Live,
+    Superseded,
+    Failed,
+    Cancelled,
+}
+
+impl DeploymentStatus {
+    /// Nothing more will happen by itself.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Pending | Self::Building | Self::Deploying)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    pub id: DeploymentId,
+    pub project: ProjectSlug,
+    pub status: DeploymentStatus,
+    pub environment: Environment,
+    /// The names that point here now.
+    pub aliases: Vec<AliasName>,
+    pub branch: Option<BranchName>,
+    pub commit: Option<CommitSha>,
+    pub message: String,
+    pub author: String,
+    /// Permanent: shows this deployment and no other.
+    pub url: String,
+    /// The alias that it was made for.
+    pub alias_url: String,
+    pub framework: Option<String>,
+    pub counts: Option<PublishCounts>,
+    pub problems: Vec<Problem>,
+    pub failure: Option<BuildFailure>,
+    pub timings: Vec<StepTiming>,
+    pub created_at: Timestamp,
+    pub finished_at: Option<Timestamp>,
+    /// What the caller may do with it now: `cancel`, `promote`.
+    pub actions: Vec<String>,
+}
+
+/// `POST /api/v1/projects/{slug}/deployments`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "source", rename_all = "snake_case", deny_unknown_fields)]
+pub enum CreateDeployment {
+    /// Build a commit of the project's repository.
+    Git {
+        branch: BranchName,
+        commit: CommitSha,
+        #[serde(default)]
+        message: String,
+    },
+    /// Files that the caller uploads itself; answered with [`UploadStarted`].
+    Upload {
+        files: Vec<SiteFile>,
+        /// A preview label; production when absent.
+        #[serde(default)]
+        alias: Option<AliasName>,
+        #[serde(default)]
+        message: String,
+    },
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UploadStarted {
+    pub id: DeploymentId,
+    /// Contents that the platform does not have yet: PUT each by its hash, then finish.
+    pub missing: Vec<ContentHash>,
+}
+
+/// `POST /api/v1/projects/{slug}/promote`: points production (or another alias) at a deployment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Promote {
+    pub deployment_id: DeploymentId,
+    #[serde(default)]
+    pub alias: Option<AliasName>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DomainState {
+    Pending,
+    Verified,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Domain {
+    pub id: DomainId,
+    pub hostname: Hostname,
+    pub state: DomainState,
+    /// What the owner of the name puts into its zone to prove it.
+    pub record: TxtRecord,
+    pub created_at: Timestamp,
+    pub verified_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TxtRecord {
+    pub name: String,
+    pub value: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddDomain {
+    pub hostname: Hostname,
+}
+
+/// The answer to a webhook: what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookAnswer {
+    pub outcome: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deployments: Vec<DeploymentId>,
+}

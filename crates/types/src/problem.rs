@@ -1,0 +1,21 @@
+//! Non-fatal mistakes found in a project's files, shown on its deployment.
+
+use serde::{Deserialize, Serialize};
+
+/// One mistake: where it is, and what was wrong and would be right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// File name in the project, e.g. `_redirects`; empty when it concerns no single file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub file: String,
+    /// Counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    pub message: String,
+}
+
+impl Problem {
+    pub fn in_file(file: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { file: file.into(), line: None, message: message.into() }
+    }
+}

@@ -1,0 +1,315 @@
+-- The database of Loggia, as it is now. `api/migrations/` is the way between releases; a test proves that
+-- both give the same catalog. Ids are 16 characters that sort by time (crates/types/src/id.rs), secrets are
+-- stored as SHA-256 only, times are UTC.
+
+-- ── People and teams ────────────────────────────────────────────────────────────────────────────────
+
+-- A person. Without a password hash one signs in through a linked account only.
+create table users (
+    user_id       text primary key check (length(user_id) = 16),
+    email         text not null constraint users_email_is_lower_case check (email = lower(email)),
+    name          text not null default '',
+    password_hash text,
+    created_at    timestamptz not null default now(),
+    disabled_at   timestamptz,
+    constraint users_email_is_unique unique (email)
+);
+
+-- The unit that owns projects and pays for limits; everyone has a personal one.
+create table organizations (
+    organization_id text primary key check (length(organization_id) = 16),
+    slug            text not null,
+    name            text not null,
+    created_at      timestamptz not null default now(),
+    constraint organizations_slug_is_unique unique (slug)
+);
+
+-- Who belongs where, and as what.
+create table members (
+    organization_id text not null references organizations on delete cascade,
+    user_id         text not null references users on delete cascade,
+    role            text not null constraint members_role_is_known
+                    check (role in ('owner', 'admin', 'developer', 'viewer')),
+    created_at      timestamptz not null default now(),
+    primary key (organization_id, user_id)
+);
+create index members_by_user on members (user_id);
+
+-- Browser sessions of the dashboard; the cookie's SHA-256, never the cookie.
+create table sessions (
+    token_hash  bytea primary key check (length(token_hash) = 32),
+    user_id     text not null references users on delete cascade,
+    created_at  timestamptz not null default now(),
+    expires_at  timestamptz not null,
+    last_used_at timestamptz,
+    user_agent  text not null default '',
+    address     inet
+);
+create index sessions_by_user on sessions (user_id);
+
+-- Tokens for programs. `kind` says who calls: a person's program, a builder or an edge.
+create table api_tokens (
+    api_token_id    text primary key check (length(api_token_id) = 16),
+    token_hash      bytea not null check (length(token_hash) = 32),
+    kind            text not null constraint api_tokens_kind_is_known check (kind in ('user', 'builder', 'edge')),
+    name            text not null,
+    scope           text not null default 'admin' constraint api_tokens_scope_is_known
+                    check (scope in ('read', 'deploy', 'admin')),
+    user_id         text references users on delete cascade,
+    -- Null for the platform's own tokens.
+    organization_id text references organizations on delete cascade,
+    created_at      timestamptz not null default now(),
+    expires_at      timestamptz,
+    last_used_at    timestamptz,
+    constraint api_tokens_hash_is_unique unique (token_hash)
+);
+
+-- ── Projects ────────────────────────────────────────────────────────────────────────────────────────
+
+-- The unit that a user owns; its slug is its subdomain.
+create table projects (
+    project_id        text primary key check (length(project_id) = 16),
+    organization_id   text not null references organizations on delete restrict,
+    slug              text not null,
+    name              text not null,
+    repository_url    text,
+    -- `host/path` in lower case: what a webhook's repository is compared with.
+    repository_identity text,
+    production_branch text not null default 'main',
+    -- root, install_command, build_command, output: what the owner fixed, the rest is detected.
+    build_settings    jsonb not null default '{}',
+    not_found         text not null default 'auto' constraint projects_not_found_is_known
+                      check (not_found in ('auto', '404-page', 'single-page-application', 'none')),
+    -- The forge signs with this, so it has to be readable; it opens nothing else.
+    webhook_secret    text not null,
+    created_at        timestamptz not null default now(),
+    constraint projects_slug_is_unique unique (slug)
+);
+create index projects_by_organization on projects (organization_id, project_id);
+create index projects_by_repository on projects (repository_identity) where repository_identity is not null;
+
+-- Variables of builds. A context is production, preview or both; secrets are sealed with a key that is not here.
+create table environment_variables (
+    project_id  text not null references projects on delete cascade,
+    context     text not null constraint environment_variables_context_is_known
+                check (context in ('all', 'production', 'preview')),
+    name        text not null constraint environment_variables_name_is_valid check (name ~ '^[A-Za-z_][A-Za-z0-9_]{0,127}$'),
+    value       text,
+    sealed      bytea,
+    key_id      text,
+    updated_at  timestamptz not null default now(),
+    primary key (project_id, context, name),
+    constraint environment_variables_plain_or_sealed check ((value is null) <> (sealed is null)),
+    constraint environment_variables_sealed_names_its_key check ((sealed is null) = (key_id is null))
+);
+
+-- ── Deployments and their builds ────────────────────────────────────────────────────────────────────
+
+-- One immutable version. `live` and `superseded` are not states: they follow from the aliases.
+create table deployments (
+    deployment_id text primary key check (length(deployment_id) = 16),
+    project_id    text not null references projects on delete cascade,
+    source        text not null constraint deployments_source_is_known check (source in ('git', 'upload')),
+    state         text not null default 'pending' constraint deployments_state_is_known
+                  check (state in ('pending', 'building', 'deploying', 'ready', 'failed', 'cancelled')),
+    environment   text not null constraint deployments_environment_is_known
+                  check (environment in ('production', 'preview')),
+    -- The alias that it moves when it is ready.
+    alias         text not null,
+    branch        text,
+    commit_sha    text,
+    before_sha    text,
+    message       text not null default '',
+    author        text not null default '',
+    framework     text,
+    -- files, bytes, uploaded, uploaded_bytes, reused
+    counts        jsonb,
+    problems      jsonb not null default '[]',
+    -- step, reason, exit_code, log_tail
+    failure       jsonb,
+    timings       jsonb not null default '[]',
+    -- Rises with every push. An alias is only ever moved forward by a build that ends: two builds of one
+    -- branch may end in any order, the later push wins.
+    push_sequence bigint generated by default as identity,
+    created_at    timestamptz not null default now(),
+    finished_at   timestamptz,
+    constraint deployments_git_names_a_commit
+        check (source <> 'git' or (branch is not null and commit_sha is not null)),
+    constraint deployments_failure_belongs_to_failed check ((failure is not null) = (state = 'failed')),
+    constraint deployments_end_has_a_time
+        check ((finished_at is not null) = (state in ('ready', 'failed', 'cancelled')))
+);
+create index deployments_by_project on deployments (project_id, deployment_id desc);
+-- A commit of a branch is built once, however often and under whichever delivery the forge reports it.
+create unique index deployments_commit_is_unique on deployments (project_id, branch, commit_sha)
+    where source = 'git';
+
+-- The queue: one row a build, taken with `for update skip locked`, held by a lease.
+create table builds (
+    build_id      text primary key check (length(build_id) = 16),
+    deployment_id text not null references deployments on delete cascade,
+    state         text not null default 'queued' constraint builds_state_is_known
+                  check (state in ('queued', 'claimed', 'done')),
+    -- Counts claims; the fencing token of the builder that holds it now.
+    attempt       smallint not null default 0,
+    -- Claims that ended by our own fault.
+    faults        smallint not null default 0,
+    builder       text,
+    lease_until   timestamptz,
+    run_after     timestamptz not null default now(),
+    created_at    timestamptz not null default now(),
+    claimed_at    timestamptz,
+    constraint builds_one_per_deployment unique (deployment_id),
+    constraint builds_claim_has_a_lease check ((state = 'claimed') = (lease_until is not null))
+);
+create index builds_waiting on builds (run_after, build_id) where state = 'queued';
+create index builds_leased on builds (lease_until) where state = 'claimed';
+
+-- What a build wrote, line by line; (attempt, sequence) makes sending a line twice harmless.
+create table build_log_lines (
+    build_id  text not null references builds on delete cascade,
+    attempt   smallint not null,
+    sequence  integer not null,
+    step      text not null,
+    logged_at timestamptz not null,
+    line      text not null,
+    primary key (build_id, attempt, sequence)
+);
+
+-- Files that a direct upload announced and, once they are there, when they came.
+create table upload_files (
+    deployment_id text not null references deployments on delete cascade,
+    path          text not null,
+    sha256        bytea not null check (length(sha256) = 32),
+    size_bytes    bigint not null check (size_bytes >= 0),
+    stored_at     timestamptz,
+    primary key (deployment_id, path)
+);
+create index upload_files_by_content on upload_files (deployment_id, sha256);
+
+-- ── Hostnames ───────────────────────────────────────────────────────────────────────────────────────
+
+-- A name that points at a deployment: production, a branch, a pull request. Promote and roll back move it.
+create table aliases (
+    project_id    text not null references projects on delete cascade,
+    alias         text not null,
+    deployment_id text not null references deployments on delete restrict,
+    -- The highest push_sequence that a finished build moved this alias to; a roll back leaves it.
+    push_sequence bigint not null,
+    updated_at    timestamptz not null default now(),
+    primary key (project_id, alias)
+);
+create index aliases_by_deployment on aliases (deployment_id);
+
+-- A hostname that a user attached. Served only once a TXT record proved it.
+create table domains (
+    domain_id          text primary key check (length(domain_id) = 16),
+    project_id         text not null references projects on delete cascade,
+    hostname           text not null constraint domains_hostname_is_lower_case check (hostname = lower(hostname)),
+    verification_token text not null,
+    created_at         timestamptz not null default now(),
+    verified_at        timestamptz,
+    checked_at         timestamptz,
+    constraint domains_once_per_project unique (project_id, hostname)
+);
+-- Anyone may claim a name, only one can have proved it.
+create unique index domains_hostname_is_unique on domains (hostname) where verified_at is not null;
+
+-- What edges have to know, in the order of commit. Writers hold an advisory lock from here to their commit
+-- (publish_event), so that a reader that saw position n has seen everything below n.
+create table events (
+    position   bigint generated always as identity primary key,
+    project_id text not null,
+    hostnames  text[] not null default '{}',
+    created_at timestamptz not null default now()
+);
+
+create function publish_event(project text, appeared text[]) returns bigint language plpgsql as $$
+declare
+    new_position bigint;
+begin
+    perform pg_advisory_xact_lock(7024510);
+    insert into events (project_id, hostnames) values (project, appeared) returning position into new_position;
+    perform pg_notify('loggia_events', new_position::text);
+    return new_position;
+end
+$$;
+
+-- ── Webhooks ────────────────────────────────────────────────────────────────────────────────────────
+
+-- One received webhook with its outcome: «why was this built, or not».
+create table webhook_deliveries (
+    delivery_id          text primary key check (length(delivery_id) = 16),
+    project_id           text not null references projects on delete cascade,
+    provider             text not null constraint webhook_deliveries_provider_is_known
+                         check (provider in ('github', 'gitlab', 'forgejo')),
+    -- The forge's own id of it.
+    provider_delivery_id text not null,
+    event                text not null,
+    outcome              text not null,
+    deployment_id        text references deployments on delete set null,
+    received_at          timestamptz not null default now(),
+    constraint webhook_deliveries_once unique (project_id, provider, provider_delivery_id)
+);
+create index webhook_deliveries_by_project on webhook_deliveries (project_id, delivery_id desc);
+
+-- Secret URLs that build a branch when they are called.
+create table deploy_hooks (
+    deploy_hook_id text primary key check (length(deploy_hook_id) = 16),
+    project_id     text not null references projects on delete cascade,
+    token_hash     bytea not null check (length(token_hash) = 32),
+    name           text not null,
+    branch         text not null,
+    created_at     timestamptz not null default now(),
+    last_used_at   timestamptz,
+    constraint deploy_hooks_hash_is_unique unique (token_hash)
+);
+
+-- ── Keeping account ─────────────────────────────────────────────────────────────────────────────────
+
+-- Who changed what, from where. Append-only: the trigger below refuses the rest.
+create table audit_log (
+    audit_log_id    bigint generated always as identity primary key,
+    organization_id text,
+    user_id         text,
+    api_token_id    text,
+    action          text not null,
+    target          text not null,
+    details         jsonb not null default '{}',
+    address         inet,
+    happened_at     timestamptz not null default now()
+);
+create index audit_log_by_organization on audit_log (organization_id, audit_log_id desc);
+
+create function refuse_change() returns trigger language plpgsql as $$
+begin
+    raise exception 'the audit log is append-only';
+end
+$$;
+create trigger audit_log_is_append_only before update or delete on audit_log
+    for each statement execute function refuse_change();
+
+-- Counters by day: build time, stored and served bytes, requests.
+create table usage (
+    project_id text not null references projects on delete cascade,
+    day        date not null,
+    metric     text not null constraint usage_metric_is_known
+               check (metric in ('build_seconds', 'stored_bytes', 'served_bytes', 'requests')),
+    amount     bigint not null default 0,
+    primary key (project_id, day, metric)
+);
+
+-- Mail that waits for the mail server; the api never does.
+create table mail_outbox (
+    mail_id     bigint generated always as identity primary key,
+    recipient   text not null,
+    subject     text not null,
+    text_body   text not null,
+    html_body   text not null default '',
+    attempts    smallint not null default 0,
+    send_after  timestamptz not null default now(),
+    created_at  timestamptz not null default now(),
+    sent_at     timestamptz,
+    last_error  text
+);
+create index mail_outbox_waiting on mail_outbox (send_after) where sent_at is null;
