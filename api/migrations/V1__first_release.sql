@@ -182,6 +182,9 @@ create table upload_files (
     path          text not null,
     sha256        bytea not null check (length(sha256) = 32),
     size_bytes    bigint not null check (size_bytes >= 0),
+    -- The folder that holds the bytes, or shall: an unchanged file stays where it is.
+    folder        text not null,
+    immutable     boolean not null,
     stored_at     timestamptz,
     primary key (deployment_id, path)
 );
@@ -193,7 +196,7 @@ create index upload_files_by_content on upload_files (deployment_id, sha256);
 create table aliases (
     project_id    text not null references projects on delete cascade,
     alias         text not null,
-    deployment_id text not null references deployments on delete restrict,
+    deployment_id text not null references deployments,
     -- The highest push_sequence that a finished build moved this alias to; a roll back leaves it.
     push_sequence bigint not null,
     updated_at    timestamptz not null default now(),

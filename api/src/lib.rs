@@ -1,1 +1,49 @@
-//! placeholder
+//! The control plane: projects, deployments, webhooks, domains, and what builders and edges ask.
+//!
+//! [`routes`] is the URL table; a handler parses, calls [`ops`] for what takes more than one statement, and
+//! [`db`] for the rest. Edges keep serving when all of this is down.
+
+mod app;
+mod auth;
+mod config;
+mod db;
+mod dns;
+mod error;
+mod extract;
+mod migrate;
+mod notify;
+mod ops;
+mod routes;
+mod upkeep;
+mod views;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{Config, PublicUrl};
+
+/// Serves until `shutdown`, then lets running requests end.
+///
+/// Returns early with an error when the port is taken, Postgres cannot be reached or a migration fails.
+pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    migrate::run(&config.database).await.context("bringing the database up to date")?;
+    let app = app::App::new(config).await?;
+    let listen = app.config.listen;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
+    let background = [
+        tokio::spawn(notify::listen(app.clone(), shutdown.clone())),
+        tokio::spawn(upkeep::run(app.clone(), shutdown.clone())),
+    ];
+    tracing::info!(%listen, "The api listens on {listen}");
+    let router = routes::router(app);
+    let stopped = shutdown.clone();
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move { stopped.cancelled().await })
+        .await
+        .context("serving the api")?;
+    for task in background {
+        task.await.context("a background task of the api")?;
+    }
+    Ok(())
+}

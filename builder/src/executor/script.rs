@@ -16,10 +16,8 @@ pub(super) const STARTED: &str = "loggia: step started";
 /// collects orphans, which Node would not.
 pub(super) const SCRIPT: &str = concat!(
     "echo 'loggia: step started'\n",
-    "environment=$(cat)\n",
+    "eval \"$(cat)\"\n",
     "exec </dev/null\n",
-    "eval \"$environment\"\n",
-    "unset environment\n",
     "cd -- \"$1\" || exit 1\n",
     "/bin/sh -c -- \"$2\"\n",
     "exit $?\n",
@@ -27,7 +25,9 @@ pub(super) const SCRIPT: &str = concat!(
 
 /// Shell text that sets these variables to exactly these values. Names were checked by `Step::check`.
 pub(super) fn set_environment<'a>(env: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
-    env.into_iter().map(|(name, value)| format!("export {name}={}\n", quote(value))).collect()
+    env.into_iter()
+        .map(|(name, value)| format!("export {name}={}\n", quote(value)))
+        .collect()
 }
 
 /// Nothing is special between single quotes but the single quote itself.
@@ -46,7 +46,10 @@ mod tests {
         let cases = [
             ("plain", "export A='plain'\n"),
             ("", "export A=''\n"),
-            ("it's $(id) `id` \\ \"x\"\nnext", "export A='it'\\''s $(id) `id` \\ \"x\"\nnext'\n"),
+            (
+                "it's $(id) `id` \\ \"x\"\nnext",
+                "export A='it'\\''s $(id) `id` \\ \"x\"\nnext'\n",
+            ),
         ];
         for (value, expected) in cases {
             let env = BTreeMap::from([("A".to_owned(), value.to_owned())]);

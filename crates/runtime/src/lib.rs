@@ -1,1 +1,16 @@
-//! placeholder
+//! What every Loggia process does around its work: configuration, logging, shutdown.
+
+pub mod config;
+pub mod logging;
+pub mod secret;
+pub mod shutdown;
+
+pub use config::Env;
+pub use secret::Secret;
+
+/// Chooses the TLS implementation. Two of them are linked in; without a choice rustls panics at first use.
+///
+/// Call it first thing in `main`; later calls change nothing.
+pub fn install_crypto_provider() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -11,7 +11,7 @@ use crate::object_key::{DeploymentRef, FolderRef};
 use crate::problem::Problem;
 use crate::publish::PublishCounts;
 use crate::timestamp::Timestamp;
-use crate::{Hostname, ProjectSlug};
+use crate::ProjectSlug;
 
 /// The two environments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,9 +72,10 @@ pub struct BuildAssignment {
     pub env: BTreeMap<String, String>,
     /// The deployment whose unchanged files are kept.
     pub base: Option<DeploymentId>,
-    /// Where the result will be seen.
-    pub url: Hostname,
-    pub deployment_url: Hostname,
+    /// Where the result will be seen, e.g. `https://shop.example.com`.
+    pub url: String,
+    /// Where exactly this deployment will be seen, for good.
+    pub deployment_url: String,
     pub limits: BuildLimits,
     pub queued_at: Timestamp,
 }
@@ -220,6 +221,8 @@ pub enum Outcome {
     Failed(BuildFailure),
     /// Our own fault. Retried, with backoff, at most three times.
     Fault { message: String },
+    /// The builder is being stopped: another one shall take the build at once. Counts as no try.
+    Released,
 }
 
 /// Why a build failed, for the person who pushed it.

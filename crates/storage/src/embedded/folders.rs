@@ -26,7 +26,10 @@ pub(super) struct Folders {
 
 impl Folders {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root, durable: RwLock::default() }
+        Self {
+            root,
+            durable: RwLock::default(),
+        }
     }
 
     /// Moves a file to its place, over whatever is there, and makes that durable. The file itself must have
@@ -36,7 +39,10 @@ impl Folders {
         let opened = match self.rename_into_known(from, to, folder) {
             // Somebody removed the directory behind our back; then the set knows nothing any more.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.durable.write().unwrap_or_else(PoisonError::into_inner).clear();
+                self.durable
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clear();
                 None
             }
             renamed => renamed?,
@@ -52,7 +58,11 @@ impl Folders {
     /// including `keep`.
     pub(super) fn tidy(&self, folders: &[PathBuf], keep: &Path) -> io::Result<()> {
         for folder in folders {
-            let left = if is_empty(folder)? { self.remove_empty(folder, keep) } else { folder.as_path() };
+            let left = if is_empty(folder)? {
+                self.remove_empty(folder, keep)
+            } else {
+                folder.as_path()
+            };
             match sync_directory(left) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 // Gone already: another delete removed it and syncs what is above.
@@ -92,7 +102,7 @@ impl Folders {
     }
 
     /// Returns the deepest directory that is left.
-    fn remove_empty<'p>(&self, folder: &'p Path, keep: &Path) -> &'p Path {
+    fn remove_empty<'p>(&self, folder: &'p Path, keep: &'p Path) -> &'p Path {
         let mut durable = self.durable.write().unwrap_or_else(PoisonError::into_inner);
         let mut left = folder;
         for path in folder.ancestors().take_while(|path| *path != keep) {

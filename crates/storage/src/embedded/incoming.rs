@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::digest::{self, Algorithm, Checksums, Digests};
+use super::error::StoreError;
 use super::object::{ObjectHeaders, ObjectMeta};
-use super::store::StoreError;
 
 /// A file that removes itself unless it was moved into place. A cut upload drops it; one that a killed process
 /// left behind is removed at the next start.
@@ -20,7 +20,11 @@ pub(super) struct TempFile {
 
 impl TempFile {
     pub(super) fn create(path: PathBuf) -> io::Result<Self> {
-        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)?;
         Ok(Self { path, file })
     }
 
@@ -57,7 +61,11 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn new(temp: TempFile, algorithms: &[Algorithm]) -> Self {
-        Self { temp, digests: Digests::new(algorithms), size_bytes: 0 }
+        Self {
+            temp,
+            digests: Digests::new(algorithms),
+            size_bytes: 0,
+        }
     }
 
     pub(super) fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {
@@ -77,7 +85,10 @@ impl Incoming {
         modified_ms: u64,
     ) -> Result<Sealed, StoreError> {
         if self.size_bytes != expected.size_bytes {
-            return Err(StoreError::IncompleteBody { expected: expected.size_bytes, received: self.size_bytes });
+            return Err(StoreError::IncompleteBody {
+                expected: expected.size_bytes,
+                received: self.size_bytes,
+            });
         }
         let digested = self.digests.finish();
         if expected.md5.is_some_and(|md5| md5 != digested.md5) {

@@ -102,7 +102,8 @@ pub(super) fn directory_of(prefix: &[u8]) -> (PathBuf, &[u8]) {
 
 /// S3's rules for bucket names, without its reserved ones. They make the name safe as a directory's.
 pub(super) fn is_bucket_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-';
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-';
     let bytes = name.as_bytes();
     (3..=63).contains(&bytes.len())
         && bytes.iter().all(|byte| allowed(*byte))
@@ -188,18 +189,43 @@ mod tests {
                 let name = file_name(kind, bytes);
                 assert!(name.len() <= 255, "{name}");
                 let decoded = Name::decode(&name).expect("we wrote it");
-                let expected = if kind == Kind::Folder { [bytes, b"/"].concat() } else { bytes.to_vec() };
-                assert_eq!(decoded, Name { kind, key_bytes: expected });
+                let expected = if kind == Kind::Folder {
+                    [bytes, b"/"].concat()
+                } else {
+                    bytes.to_vec()
+                };
+                assert_eq!(
+                    decoded,
+                    Name {
+                        kind,
+                        key_bytes: expected
+                    }
+                );
             }
         }
-        for foreign in ["", "x", "oA", "o%", "o%4", "o%41x%zz", "o%61", "o%C3", ".DS_Store", "lost+found"] {
+        for foreign in [
+            "",
+            "x",
+            "oA",
+            "o%",
+            "o%4",
+            "o%41x%zz",
+            "o%61",
+            "o%C3",
+            ".DS_Store",
+            "lost+found",
+        ] {
             assert_eq!(Name::decode(foreign), None, "{foreign:?}");
         }
     }
 
     #[test]
     fn the_longest_paths_fit_into_path_max() {
-        for key in ["\u{7f}".repeat(KEY_LEN_MAX), "/".repeat(KEY_LEN_MAX), "A/".repeat(KEY_LEN_MAX / 2)] {
+        for key in [
+            "\u{7f}".repeat(KEY_LEN_MAX),
+            "/".repeat(KEY_LEN_MAX),
+            "A/".repeat(KEY_LEN_MAX / 2),
+        ] {
             let len = object_path(&key).as_os_str().len();
             assert!(len + ROOT_LEN_MAX + 64 + 20 <= 4096, "{len}");
         }
@@ -210,7 +236,18 @@ mod tests {
         for good in ["abc", "loggia-objects", "a.b.c", "0-0"] {
             assert!(is_bucket_name(good), "{good}");
         }
-        for bad in ["", "ab", "..", "...", "a/b", "Abc", "a..b", "-ab", "ab-", &"a".repeat(64)] {
+        for bad in [
+            "",
+            "ab",
+            "..",
+            "...",
+            "a/b",
+            "Abc",
+            "a..b",
+            "-ab",
+            "ab-",
+            &"a".repeat(64),
+        ] {
             assert!(!is_bucket_name(bad), "{bad}");
         }
     }

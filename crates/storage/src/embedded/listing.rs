@@ -11,9 +11,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::vec;
 
+use super::error::StoreError;
 use super::keys::{self, Kind, Name};
 use super::object::{self, ObjectMeta};
-use super::store::StoreError;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ListRequest {
@@ -70,7 +70,10 @@ pub(super) fn list(bucket: &Path, request: &ListRequest) -> Result<ListPage, Sto
 }
 
 fn common_prefix(key: &str, request: &ListRequest) -> Option<String> {
-    let delimiter = request.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty())?;
+    let delimiter = request
+        .delimiter
+        .as_deref()
+        .filter(|delimiter| !delimiter.is_empty())?;
     let rest = key.get(request.prefix.len()..)?;
     let end = request.prefix.len() + rest.find(delimiter)? + delimiter.len();
     Some(key[..end].to_owned())
@@ -99,8 +102,15 @@ impl<'r> Cursor<'r> {
     fn new(bucket: &Path, request: &'r ListRequest) -> Result<Self, StoreError> {
         let prefix = request.prefix.as_bytes();
         let (directory, rest) = keys::directory_of(prefix);
-        let mut cursor = Self { prefix, after: request.after.clone(), levels: Vec::new() };
-        cursor.enter(bucket.join(directory), prefix[..prefix.len() - rest.len()].to_vec())?;
+        let mut cursor = Self {
+            prefix,
+            after: request.after.clone(),
+            levels: Vec::new(),
+        };
+        cursor.enter(
+            bucket.join(directory),
+            prefix[..prefix.len() - rest.len()].to_vec(),
+        )?;
         Ok(cursor)
     }
 
@@ -132,14 +142,22 @@ impl<'r> Cursor<'r> {
             listing => listing?,
         };
         for entry in listing {
-            let Ok(file_name) = entry?.file_name().into_string() else { continue };
-            let Some(name) = Name::decode(&file_name) else { continue };
+            let Ok(file_name) = entry?.file_name().into_string() else {
+                continue;
+            };
+            let Some(name) = Name::decode(&file_name) else {
+                continue;
+            };
             if self.is_wanted(name.kind, &[key_prefix.as_slice(), &name.key_bytes].concat()) {
                 entries.push(Entry { name, file_name });
             }
         }
         entries.sort_unstable_by(|a, b| a.name.key_bytes.cmp(&b.name.key_bytes));
-        self.levels.push(Level { directory, key_prefix, entries: entries.into_iter() });
+        self.levels.push(Level {
+            directory,
+            key_prefix,
+            entries: entries.into_iter(),
+        });
         Ok(())
     }
 

@@ -17,7 +17,7 @@
 //!   digest.rs    MD5 and the checksums that clients send
 //! ```
 //!
-//! Guarantees, each with a test in `tests/embedded_s3.rs`:
+//! Guarantees, each with a test in `tests/embedded_s3`:
 //!
 //! - An acknowledged write survives `kill -9` and a power cut: file synced, moved into place, directory synced.
 //! - A reader sees one whole version of an object, never a mix and never a part of an upload.
@@ -25,6 +25,7 @@
 //! - Nothing is ever written outside of the root directory, whatever the key.
 
 mod digest;
+mod error;
 mod folders;
 mod incoming;
 mod keys;
@@ -83,5 +84,8 @@ pub enum EmbeddedS3Error {
     #[error("cannot use {} as data directory", .root.display())]
     Root { root: PathBuf, source: std::io::Error },
     #[error("cannot listen on {listen}")]
-    Listen { listen: SocketAddr, source: std::io::Error },
+    Listen {
+        listen: SocketAddr,
+        source: std::io::Error,
+    },
 }

@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::digest::Algorithm;
+use super::error::StoreError;
 use super::folders::{Folders, create_durably};
 use super::incoming::{Incoming, Sealed, TempFile};
 use super::keys::{self, KEY_LEN_MAX, ROOT_LEN_MAX};
@@ -26,59 +27,6 @@ use super::{EmbeddedS3Error, uploads};
 /// Writers of one key take turns; two keys share a lock once in 256 times, and wait a few milliseconds then.
 const KEY_LOCKS: usize = 256;
 
-#[derive(Debug, thiserror::Error)]
-pub(super) enum StoreError {
-    #[error("there is no such bucket")]
-    NoSuchBucket,
-    #[error("the bucket exists already")]
-    BucketExists,
-    #[error("a bucket name has 3 to 63 lower-case letters, digits, dots and hyphens")]
-    InvalidBucketName,
-    #[error("there is no such key")]
-    NoSuchKey,
-    #[error("a key has 1 to {KEY_LEN_MAX} bytes")]
-    KeyTooLong,
-    #[error("the object is not as the request demands")]
-    PreconditionFailed,
-    #[error("the body does not match {0}")]
-    BadDigest(&'static str),
-    #[error("the body has {received} bytes, {expected} were announced")]
-    IncompleteBody { expected: u64, received: u64 },
-    #[error("the headers that would be stored are too large")]
-    MetadataTooLarge,
-    #[error("there is no such multipart upload")]
-    NoSuchUpload,
-    #[error("part {0} was not uploaded, or has another ETag or checksum")]
-    InvalidPart(u16),
-    #[error("parts must be listed in ascending order")]
-    InvalidPartOrder,
-    #[error("every part but the last must have at least 5 MiB, part {0} has less")]
-    PartTooSmall(u16),
-    #[error("the disk is full")]
-    DiskFull,
-    #[error("too many files are open")]
-    TooManyOpenFiles,
-    #[error("the object file {} is damaged", .0.display())]
-    Damaged(PathBuf),
-    #[error(transparent)]
-    Io(io::Error),
-}
-
-impl From<io::Error> for StoreError {
-    fn from(error: io::Error) -> Self {
-        // EMFILE and ENFILE have no kind of their own.
-        const TOO_MANY_OPEN_FILES: [i32; 2] = [24, 23];
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
-            io::ErrorKind::InvalidFilename => Self::KeyTooLong,
-            _ if error.raw_os_error().is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code)) => {
-                Self::TooManyOpenFiles
-            }
-            _ => Self::Io(error),
-        }
-    }
-}
-
 /// What must hold for a write to happen; checked and done as one step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Condition {
@@ -87,6 +35,13 @@ pub(super) enum Condition {
     Absent,
     Present,
     Etag(String),
+}
+
+/// What became of one key of many.
+#[derive(Debug)]
+pub(super) struct Deleted {
+    pub(super) key: String,
+    pub(super) result: Result<(), StoreError>,
 }
 
 #[derive(Debug)]
@@ -103,7 +58,10 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn open(root: &Path, buckets: &[String], now: SystemTime) -> Result<Self, EmbeddedS3Error> {
-        let failed = |source| EmbeddedS3Error::Root { root: root.to_owned(), source };
+        let failed = |source| EmbeddedS3Error::Root {
+            root: root.to_owned(),
+            source,
+        };
         if let Some(name) = buckets.iter().find(|name| !keys::is_bucket_name(name)) {
             return Err(EmbeddedS3Error::InvalidBucketName(name.clone()));
         }
@@ -112,7 +70,10 @@ impl Store {
         let root = root.canonicalize().map_err(failed)?;
         let len_bytes = root.as_os_str().len();
         if len_bytes > ROOT_LEN_MAX {
-            return Err(EmbeddedS3Error::RootTooLong { len_bytes, max_bytes: ROOT_LEN_MAX });
+            return Err(EmbeddedS3Error::RootTooLong {
+                len_bytes,
+                max_bytes: ROOT_LEN_MAX,
+            });
         }
         let lock = lock(&root)?;
         let store = Self {
@@ -139,7 +100,9 @@ impl Store {
             fs::remove_file(entry?.path())?;
         }
         uploads::remove_abandoned(&self.uploads(), now)?;
-        buckets.iter().try_for_each(|name| create_durably(&self.buckets.join(name)))
+        buckets
+            .iter()
+            .try_for_each(|name| create_durably(&self.buckets.join(name)))
     }
 
     pub(super) fn create_bucket(&self, name: &str) -> Result<(), StoreError> {
@@ -162,7 +125,11 @@ impl Store {
         let mut buckets = Vec::new();
         for entry in fs::read_dir(&self.buckets)? {
             let entry = entry?;
-            if let Some(name) = entry.file_name().to_str().filter(|name| keys::is_bucket_name(name)) {
+            if let Some(name) = entry
+                .file_name()
+                .to_str()
+                .filter(|name| keys::is_bucket_name(name))
+            {
                 buckets.push((name.to_owned(), entry.metadata()?.created().ok()));
             }
         }
@@ -222,21 +189,22 @@ impl Store {
     /// Deleting what is not there succeeds, as in S3, unless a condition names what must be there.
     pub(super) fn delete(&self, bucket: &str, key: &str, condition: &Condition) -> Result<(), StoreError> {
         let removed = self.unlink(bucket, key, condition)?;
-        Ok(self.folders.tidy(removed.as_slice(), &self.bucket_path(bucket)?)?)
+        Ok(self
+            .folders
+            .tidy(removed.as_slice(), &self.bucket_path(bucket)?)?)
     }
 
     /// Deletes many with one sync per directory instead of one per object.
-    pub(super) fn delete_many(
-        &self,
-        bucket: &str,
-        keys: Vec<String>,
-    ) -> Result<Vec<(String, Result<(), StoreError>)>, StoreError> {
+    pub(super) fn delete_many(&self, bucket: &str, keys: Vec<String>) -> Result<Vec<Deleted>, StoreError> {
         let keep = self.bucket_path(bucket)?;
         let mut folders = Vec::new();
         let mut results = Vec::with_capacity(keys.len());
         for key in keys {
             let removed = self.unlink(bucket, &key, &Condition::None);
-            results.push((key, removed.map(|folder| folders.extend(folder))));
+            results.push(Deleted {
+                key,
+                result: removed.map(|folder| folders.extend(folder)),
+            });
         }
         folders.sort();
         folders.dedup();
@@ -260,7 +228,9 @@ impl Store {
     pub(super) fn lock_key(&self, path: &Path) -> MutexGuard<'_, ()> {
         let slot = self.hasher.hash_one(path) % KEY_LOCKS as u64;
         // A panic in another writer leaves the files whole: each switches by one rename.
-        self.key_locks[usize::try_from(slot).unwrap_or(0)].lock().unwrap_or_else(PoisonError::into_inner)
+        self.key_locks[usize::try_from(slot).unwrap_or(0)]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the directory that has one file less now.
@@ -288,7 +258,11 @@ impl Store {
 
     fn bucket_path(&self, name: &str) -> Result<PathBuf, StoreError> {
         let path = self.buckets.join(name);
-        if keys::is_bucket_name(name) && path.is_dir() { Ok(path) } else { Err(StoreError::NoSuchBucket) }
+        if keys::is_bucket_name(name) && path.is_dir() {
+            Ok(path)
+        } else {
+            Err(StoreError::NoSuchBucket)
+        }
     }
 
     /// Asked only when an object is missing, so that a hit costs no look at the bucket.
@@ -303,25 +277,39 @@ pub(super) fn copy_body(from: &File, meta: &ObjectMeta, to: &TempFile) -> Result
     if copied == meta.size_bytes {
         return Ok(());
     }
-    Err(StoreError::IncompleteBody { expected: meta.size_bytes, received: copied })
+    Err(StoreError::IncompleteBody {
+        expected: meta.size_bytes,
+        received: copied,
+    })
 }
 
 fn check(condition: &Condition, path: &Path) -> Result<(), StoreError> {
     let etag = match condition {
         Condition::None => return Ok(()),
         Condition::Absent => {
-            return if path.try_exists()? { Err(StoreError::PreconditionFailed) } else { Ok(()) };
+            return if path.try_exists()? {
+                Err(StoreError::PreconditionFailed)
+            } else {
+                Ok(())
+            };
         }
         Condition::Present => None,
         Condition::Etag(etag) => Some(etag),
     };
     let meta = object::read_meta(path)?.ok_or(StoreError::NoSuchKey)?;
-    if etag.is_none_or(|etag| *etag == meta.etag) { Ok(()) } else { Err(StoreError::PreconditionFailed) }
+    if etag.is_none_or(|etag| *etag == meta.etag) {
+        Ok(())
+    } else {
+        Err(StoreError::PreconditionFailed)
+    }
 }
 
 /// Two servers on one directory would each remove what the other is receiving.
 fn lock(root: &Path) -> Result<File, EmbeddedS3Error> {
-    let failed = |source| EmbeddedS3Error::Root { root: root.to_owned(), source };
+    let failed = |source| EmbeddedS3Error::Root {
+        root: root.to_owned(),
+        source,
+    };
     let file = File::options()
         .create(true)
         .truncate(false)

@@ -9,10 +9,11 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::digest::{self, Algorithm, Checksums, Digests};
+use super::error::StoreError;
 use super::folders::{create_durably, sync_directory};
 use super::incoming::{Sealed, TempFile};
 use super::object::{self, ObjectHeaders, ObjectMeta};
-use super::store::{Condition, Store, StoreError, copy_body};
+use super::store::{Condition, Store, copy_body};
 
 /// S3's limits.
 pub(super) const PART_NUMBER_MAX: u16 = 10_000;
@@ -48,7 +49,7 @@ pub(super) struct ExpectedWhole {
 }
 
 impl Store {
-    /// `id` must be new; it becomes a directory's name.
+    /// `id` must be new and pass [`is_upload_id`]; it becomes a directory's name.
     pub(super) fn create_upload(
         &self,
         id: &str,
@@ -59,7 +60,11 @@ impl Store {
         self.check_bucket(bucket)?;
         let directory = self.uploads().join(id);
         create_durably(&directory)?;
-        let description = Description { bucket: bucket.to_owned(), key: key.to_owned(), headers };
+        let description = Description {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            headers,
+        };
         let temp = self.temp_file()?;
         serde_json::to_writer(temp.file(), &description).map_err(io::Error::from)?;
         temp.file().sync_all()?;
@@ -85,15 +90,11 @@ impl Store {
         condition: &Condition,
         modified_ms: u64,
     ) -> Result<ObjectMeta, StoreError> {
-        let directory = self.uploads().join(upload.id);
-        // Two completions of one upload take turns; the second finds no upload any more. The guard must not
-        // be held over `commit`, which takes a lock of the same set.
-        let sealed = {
-            let _turn = self.lock_key(&directory);
-            let (_, description) = self.find_upload(upload)?;
-            let parts = find_parts(&directory, listed)?;
-            self.join_parts(&parts, expected, description.headers, modified_ms)?
-        };
+        let (directory, description) = self.find_upload(upload)?;
+        let parts = find_parts(&directory, listed)?;
+        let sealed = self.join_parts(&parts, expected, description.headers, modified_ms)?;
+        // A client that completes twice at once writes the same object twice, or is told that there is no such
+        // upload any more; neither harms the object.
         let meta = self.commit(upload.bucket, upload.key, sealed, condition)?;
         remove_upload(&directory)?;
         Ok(meta)
@@ -120,25 +121,41 @@ impl Store {
 
     fn join_parts(
         &self,
-        parts: &[(PathBuf, ObjectMeta)],
+        parts: &[FoundPart],
         expected: &ExpectedWhole,
         headers: ObjectHeaders,
         modified_ms: u64,
     ) -> Result<Sealed, StoreError> {
         let temp = self.temp_file()?;
         let mut size_bytes = 0;
-        for (path, _) in parts {
-            let (meta, file) = object::open_for_copy(path)?.ok_or(StoreError::NoSuchUpload)?;
+        for part in parts {
+            let (meta, file) = object::open_for_copy(&part.path)?.ok_or(StoreError::NoSuchUpload)?;
+            if meta != part.meta {
+                // Uploaded again since it was checked.
+                return Err(StoreError::InvalidPart(part.number));
+            }
             copy_body(&file, &meta, &temp)?;
             size_bytes += meta.size_bytes;
         }
         if let Some(expected) = expected.size_bytes.filter(|expected| *expected != size_bytes) {
-            return Err(StoreError::IncompleteBody { expected, received: size_bytes });
+            return Err(StoreError::IncompleteBody {
+                expected,
+                received: size_bytes,
+            });
         }
         let checksums = check_whole(&temp, parts, &expected.checksums)?;
-        let etags: Vec<String> = parts.iter().map(|(_, meta)| meta.etag.clone()).collect();
+        let etags: Vec<String> = parts.iter().map(|part| part.meta.etag.clone()).collect();
         let etag = digest::multipart_etag(&etags).ok_or(StoreError::InvalidPartOrder)?;
-        Sealed::new(temp, ObjectMeta { size_bytes, etag, modified_ms, headers, checksums })
+        Sealed::new(
+            temp,
+            ObjectMeta {
+                size_bytes,
+                etag,
+                modified_ms,
+                headers,
+                checksums,
+            },
+        )
     }
 }
 
@@ -158,7 +175,9 @@ pub(super) fn is_upload_id(id: &str) -> bool {
 pub(super) fn remove_abandoned(uploads: &Path, now: SystemTime) -> io::Result<()> {
     for entry in fs::read_dir(uploads)? {
         let entry = entry?;
-        let age = now.duration_since(entry.metadata()?.modified()?).unwrap_or_default();
+        let age = now
+            .duration_since(entry.metadata()?.modified()?)
+            .unwrap_or_default();
         // One without a description was cut at its creation, or in the middle of its removal.
         if age > AGE_MAX || !entry.path().join(DESCRIPTION).try_exists()? {
             fs::remove_dir_all(entry.path())?;
@@ -198,7 +217,13 @@ fn remove_upload(directory: &Path) -> io::Result<()> {
     }
 }
 
-fn find_parts(directory: &Path, listed: &[ListedPart]) -> Result<Vec<(PathBuf, ObjectMeta)>, StoreError> {
+struct FoundPart {
+    number: u16,
+    path: PathBuf,
+    meta: ObjectMeta,
+}
+
+fn find_parts(directory: &Path, listed: &[ListedPart]) -> Result<Vec<FoundPart>, StoreError> {
     if listed.is_empty() || listed.windows(2).any(|pair| pair[0].number >= pair[1].number) {
         return Err(StoreError::InvalidPartOrder);
     }
@@ -216,22 +241,26 @@ fn find_parts(directory: &Path, listed: &[ListedPart]) -> Result<Vec<(PathBuf, O
         if meta.size_bytes < PART_SIZE_MIN && index + 1 < listed.len() {
             return Err(StoreError::PartTooSmall(part.number));
         }
-        parts.push((path, meta));
+        parts.push(FoundPart {
+            number: part.number,
+            path,
+            meta,
+        });
     }
     Ok(parts)
 }
 
 /// Returns those checksums that hold for the object as a whole.
-fn check_whole(
-    temp: &TempFile,
-    parts: &[(PathBuf, ObjectMeta)],
-    expected: &Checksums,
-) -> Result<Checksums, StoreError> {
-    let (composite, whole): (Checksums, Checksums) =
-        expected.clone().into_iter().partition(|(_, sum)| sum.contains('-'));
+fn check_whole(temp: &TempFile, parts: &[FoundPart], expected: &Checksums) -> Result<Checksums, StoreError> {
+    let (composite, whole): (Checksums, Checksums) = expected
+        .clone()
+        .into_iter()
+        .partition(|(_, sum)| sum.contains('-'));
     for (algorithm, sum) in composite {
-        let sums: Option<Vec<&str>> =
-            parts.iter().map(|(_, meta)| meta.checksums.get(&algorithm).map(String::as_str)).collect();
+        let sums: Option<Vec<&str>> = parts
+            .iter()
+            .map(|part| part.meta.checksums.get(&algorithm).map(String::as_str))
+            .collect();
         if sums.and_then(|sums| digest::composite_checksum(algorithm, &sums)) != Some(sum) {
             return Err(StoreError::BadDigest(algorithm.header()));
         }
@@ -240,7 +269,10 @@ fn check_whole(
         return Ok(whole);
     }
     let computed = digest_file(temp, &whole.keys().copied().collect::<Vec<_>>())?;
-    match whole.iter().find(|(algorithm, sum)| computed.get(algorithm) != Some(sum)) {
+    match whole
+        .iter()
+        .find(|(algorithm, sum)| computed.get(algorithm) != Some(sum))
+    {
         Some((algorithm, _)) => Err(StoreError::BadDigest(algorithm.header())),
         None => Ok(whole),
     }

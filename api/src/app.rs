@@ -1,0 +1,75 @@
+//! What every handler shares.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use deadpool_postgres::Pool;
+use loggia_runtime::Secret;
+use loggia_storage::Store;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::db::tokens::{self, TokenKind};
+use crate::db::{self, DbError, GenericClient};
+use crate::{auth, dns};
+
+/// Cheap to clone: one handle of everything.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) config: Arc<Config>,
+    pub(crate) pool: Pool,
+    pub(crate) store: Store,
+    pub(crate) resolver: dns::Resolver,
+    /// Changes whenever an event was committed; streams then read the table.
+    pub(crate) events: watch::Sender<()>,
+    /// Changes whenever a build was queued.
+    pub(crate) builds: watch::Sender<()>,
+    /// Ends long polls and streams at once when the process stops.
+    pub(crate) upload_slots: Arc<tokio::sync::Semaphore>,
+}
+
+/// Uploads wait on disk before they go to the store; 64 keep a fast disk and network busy.
+const UPLOADS_AT_ONCE: usize = 64;
+
+impl App {
+    pub(crate) async fn new(config: Config) -> anyhow::Result<Self> {
+        let pool = db::pool(&config.database, config.database_connections);
+        let store = Store::connect(&config.store);
+        store.ensure_bucket().await.context("preparing the bucket")?;
+        let resolver = dns::Resolver::new(config.dns_resolver).context("setting up the DNS resolver")?;
+        let app = Self {
+            pool,
+            store,
+            resolver,
+            events: watch::Sender::new(()),
+            builds: watch::Sender::new(()),
+            upload_slots: Arc::new(tokio::sync::Semaphore::new(UPLOADS_AT_ONCE)),
+            config: Arc::new(config),
+        };
+        app.bootstrap().await.context("preparing the database")?;
+        Ok(app)
+    }
+
+    pub(crate) async fn db(&self) -> Result<deadpool_postgres::Client, DbError> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// The first organization, and the tokens that the configuration names.
+    async fn bootstrap(&self) -> Result<(), DbError> {
+        let mut client = self.db().await?;
+        let transaction = client.transaction().await?;
+        db::projects::ensure_organization(&transaction).await?;
+        ensure_token(&transaction, &self.config.builder_token, TokenKind::Builder).await?;
+        ensure_token(&transaction, &self.config.edge_token, TokenKind::Edge).await?;
+        if let Some(token) = &self.config.admin_token {
+            ensure_token(&transaction, token, TokenKind::User).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+async fn ensure_token(db: &impl GenericClient, token: &Secret, kind: TokenKind) -> Result<(), DbError> {
+    let id = loggia_types::ProjectId::generate();
+    tokens::ensure(db, id.as_str(), &auth::hash(token.reveal()), kind, "configured").await
+}

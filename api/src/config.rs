@@ -1,0 +1,137 @@
+//! What the api has to be told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use loggia_runtime::{Env, Secret};
+use loggia_storage::StoreConfig;
+use loggia_types::build::BuildLimits;
+use loggia_types::{BaseDomain, Hostname};
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub listen: SocketAddr,
+    /// Where people and forges reach this api, without a trailing slash.
+    pub public_url: String,
+    pub database: tokio_postgres::Config,
+    pub database_connections: usize,
+    pub base_domain: BaseDomain,
+    /// How visitors reach the edge.
+    pub edge_url: PublicUrl,
+    pub store: StoreConfig,
+    /// Uploads are checked here before they go to the store.
+    pub temp_dir: PathBuf,
+    /// `None`: the system's resolvers.
+    pub dns_resolver: Option<SocketAddr>,
+    pub build_lease: Duration,
+    pub build_limits: BuildLimits,
+    pub builder_token: Secret,
+    pub edge_token: Secret,
+    /// Made valid at start, so that an installation can be set up without a person.
+    pub admin_token: Option<Secret>,
+}
+
+/// Scheme and port of the edge; the hostname in between is the project's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    scheme: String,
+    /// With its colon, or empty.
+    port: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a public URL is http or https, a name, and perhaps a port, without a path")]
+pub struct InvalidPublicUrl;
+
+impl PublicUrl {
+    pub fn of(&self, hostname: &Hostname) -> String {
+        format!("{}://{hostname}{}", self.scheme, self.port)
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = InvalidPublicUrl;
+    fn from_str(text: &str) -> Result<Self, InvalidPublicUrl> {
+        let url = url::Url::parse(text).map_err(|_| InvalidPublicUrl)?;
+        let plain = matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none();
+        if !plain {
+            return Err(InvalidPublicUrl);
+        }
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Ok(Self { scheme: url.scheme().to_owned(), port })
+    }
+}
+
+impl Config {
+    /// Reads the environment; mistakes are collected in `env`.
+    pub fn from_env(env: &mut Env) -> Self {
+        Self {
+            listen: env.parsed("LOGGIA_API_LISTEN", "127.0.0.1:3000"),
+            public_url: trimmed(env.parsed("LOGGIA_API_PUBLIC_URL", "http://localhost:3000")),
+            database: env.required("DATABASE_URL", "postgres://loggia:secret@db.internal/loggia"),
+            database_connections: env.parsed("LOGGIA_DATABASE_CONNECTIONS", "16"),
+            base_domain: env.parsed("LOGGIA_BASE_DOMAIN", "localhost"),
+            edge_url: env.parsed("LOGGIA_EDGE_PUBLIC_URL", "http://localhost:8080"),
+            store: StoreConfig {
+                endpoint_url: env.optional("LOGGIA_S3_ENDPOINT", "http://127.0.0.1:9000"),
+                region: env.parsed("LOGGIA_S3_REGION", "us-east-1"),
+                bucket: env.parsed("LOGGIA_S3_BUCKET", "loggia"),
+                access_key: env.required("LOGGIA_S3_ACCESS_KEY", "loggia"),
+                secret_key: env.secret("LOGGIA_S3_SECRET_KEY", "the secret key of the bucket").reveal().to_owned(),
+            },
+            temp_dir: env.parsed("LOGGIA_API_TEMP_DIR", "/tmp"),
+            dns_resolver: env.optional("LOGGIA_DNS_RESOLVER", "127.0.0.1:53"),
+            build_lease: Duration::from_secs(env.parsed("LOGGIA_BUILD_LEASE_SECS", "30")),
+            build_limits: build_limits(env),
+            builder_token: token(env, "LOGGIA_BUILDER_TOKEN", "the secret that builders show"),
+            edge_token: token(env, "LOGGIA_EDGE_TOKEN", "the secret that edges show"),
+            admin_token: env
+                .optional::<String>("LOGGIA_ADMIN_TOKEN", "a secret of at least 32 characters")
+                .map(Secret::new),
+        }
+    }
+}
+
+/// Limits of one build, for every project.
+pub fn build_limits(env: &mut Env) -> BuildLimits {
+    let memory_mb: u64 = env.parsed("LOGGIA_BUILD_MEMORY_MB", "2048");
+    BuildLimits {
+        memory_bytes: memory_mb.saturating_mul(1024 * 1024),
+        cpu_millis: env.parsed("LOGGIA_BUILD_CPU_MILLIS", "2000"),
+        processes: env.parsed("LOGGIA_BUILD_PROCESSES", "512"),
+        total_secs: env.parsed("LOGGIA_BUILD_TIMEOUT_SECS", "1200"),
+    }
+}
+
+fn trimmed(url: String) -> String {
+    url.trim_end_matches('/').to_owned()
+}
+
+/// Shorter secrets can be guessed over the network.
+const TOKEN_LEN_MIN: usize = 32;
+
+fn token(env: &mut Env, name: &str, what: &str) -> Secret {
+    let secret = env.secret(name, what);
+    if !secret.reveal().is_empty() && secret.reveal().len() < TOKEN_LEN_MIN {
+        env.mistake(format!("{name} has fewer than {TOKEN_LEN_MIN} characters (make one: openssl rand -hex 32)"));
+    }
+    secret
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_edges_url_keeps_scheme_and_port_only() {
+        let hostname: Hostname = "shop.localhost".parse().expect("valid");
+        let of = |text: &str| text.parse::<PublicUrl>().map(|url| url.of(&hostname));
+        assert_eq!(of("http://localhost:8080").as_deref(), Ok("http://shop.localhost:8080"));
+        assert_eq!(of("https://pages.example.com").as_deref(), Ok("https://shop.localhost"));
+        for bad in ["localhost:8080", "ftp://x", "http://x/path", "http://x?y"] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What takes more than one statement: each function is one transaction, or one thing with an order.
+
+pub(crate) mod builds;
+pub(crate) mod deployments;
+pub(crate) mod pushes;
+pub(crate) mod uploads;

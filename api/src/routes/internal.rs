@@ -1,0 +1,204 @@
+//! `/internal/v1`: what builders and edges ask.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::Stream;
+use loggia_types::alias::AliasName;
+use loggia_types::build::{BuildReport, ClaimRequest, Heartbeat, HeartbeatAnswer, LogBatch};
+use loggia_types::event::{Change, EdgeEvent};
+use loggia_types::hostname::HostnameKind;
+use loggia_types::route::{Route, ServeSettings};
+use loggia_types::{BuildId, EventPosition, Hostname};
+
+use crate::app::App;
+use crate::auth::{Builder, Edge};
+use crate::db;
+use crate::db::routes::RouteRow;
+use crate::error::ApiError;
+use crate::extract::{Json, Path};
+use crate::ops;
+
+const CLAIM_WAIT_MAX: Duration = Duration::from_secs(60);
+/// A build that waits for its backoff wakes nobody; look for it at times.
+const CLAIM_LOOK_EVERY: Duration = Duration::from_secs(2);
+const BUILDER_NAME_LEN_MAX: usize = 100;
+const EVENTS_AT_ONCE: i64 = 500;
+/// `client::edge` gives a stream up after 30 s of silence.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
+/// A lost notification delays an event by this much at most.
+const EVENTS_LOOK_EVERY: Duration = Duration::from_secs(2);
+
+pub(crate) async fn claim(
+    _: Builder,
+    State(app): State<App>,
+    Json(body): Json<ClaimRequest>,
+) -> Result<Response, ApiError> {
+    if body.builder.is_empty() || body.builder.len() > BUILDER_NAME_LEN_MAX {
+        let message = format!("builder is a name of 1 to {BUILDER_NAME_LEN_MAX} bytes");
+        return Err(ApiError::unprocessable("invalid_builder", message));
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(body.wait_secs).min(CLAIM_WAIT_MAX);
+    let mut queued = app.builds.subscribe();
+    loop {
+        queued.mark_unchanged();
+        if let Some(assignment) = ops::builds::claim(&app, &body.builder).await? {
+            return Ok(axum::Json(assignment).into_response());
+        }
+        let look_again = tokio::time::Instant::now() + CLAIM_LOOK_EVERY;
+        if look_again.min(deadline) == deadline {
+            let _ = tokio::time::timeout_at(deadline, queued.changed()).await;
+            let assignment = ops::builds::claim(&app, &body.builder).await?;
+            return Ok(match assignment {
+                Some(assignment) => axum::Json(assignment).into_response(),
+                None => StatusCode::NO_CONTENT.into_response(),
+            });
+        }
+        let _ = tokio::time::timeout_at(look_again, queued.changed()).await;
+    }
+}
+
+pub(crate) async fn heartbeat(
+    _: Builder,
+    State(app): State<App>,
+    Path(id): Path<BuildId>,
+    Json(body): Json<Heartbeat>,
+) -> Result<axum::Json<HeartbeatAnswer>, ApiError> {
+    Ok(axum::Json(ops::builds::heartbeat(&app, id, &body).await?))
+}
+
+pub(crate) async fn log(
+    _: Builder,
+    State(app): State<App>,
+    Path(id): Path<BuildId>,
+    Json(body): Json<LogBatch>,
+) -> Result<StatusCode, ApiError> {
+    let mut client = app.db().await?;
+    let transaction = client.transaction().await?;
+    ops::builds::require_held(&transaction, id, body.attempt).await?;
+    db::log_lines::insert(&transaction, id, ops::builds::attempt(body.attempt), &body.lines).await?;
+    transaction.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn report(
+    _: Builder,
+    State(app): State<App>,
+    Path(id): Path<BuildId>,
+    Json(body): Json<BuildReport>,
+) -> Result<StatusCode, ApiError> {
+    ops::builds::report(&app, id, body).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn route(
+    _: Edge,
+    State(app): State<App>,
+    Path(hostname): Path<Hostname>,
+) -> Result<axum::Json<Route>, ApiError> {
+    let client = app.db().await?;
+    let (row, own_name) = match app.config.base_domain.classify(&hostname) {
+        HostnameKind::Production(slug) => {
+            (db::routes::find_by_alias(&client, &slug, &AliasName::Production).await?, true)
+        }
+        HostnameKind::Alias(label, slug) => {
+            let row = db::routes::find_by_alias(&client, &slug, &AliasName::Label(label)).await?;
+            // A preview that nothing was deployed to is no hostname at all.
+            (row.filter(|row| row.deployment_id.is_some()).map(never_indexed), true)
+        }
+        HostnameKind::Deployment(id, slug) => {
+            (db::routes::find_by_deployment(&client, &slug, id).await?.map(never_indexed), true)
+        }
+        HostnameKind::Domain => (db::routes::find_by_domain(&client, &hostname).await?, false),
+        HostnameKind::Unused => (None, true),
+    };
+    let row = row.ok_or_else(|| ApiError::not_found(format!("project at {hostname}")))?;
+    Ok(axum::Json(answer(hostname, row, own_name)))
+}
+
+/// Previews and permanent names stay out of search engines whether or not the project has a domain.
+fn never_indexed(row: RouteRow) -> RouteRow {
+    RouteRow { has_domain: true, ..row }
+}
+
+fn answer(hostname: Hostname, row: RouteRow, own_name: bool) -> Route {
+    let mut surrogate_keys = vec![format!("p-{}", row.project_id)];
+    surrogate_keys.extend(row.deployment_id.map(|id| format!("d-{id}")));
+    Route {
+        hostname,
+        project_id: row.project_id,
+        slug: row.slug,
+        deployment_id: row.deployment_id,
+        indexable: !(own_name && row.has_domain),
+        serve: ServeSettings { not_found: row.not_found },
+        surrogate_keys,
+        version: row.version,
+    }
+}
+
+/// Every committed event after the reader's position, in order, for as long as it listens.
+pub(crate) async fn events(
+    _: Edge,
+    State(app): State<App>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+    let wanted = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    let (first, last) = db::events::bounds(&app.db().await?).await?;
+    let position = wanted.map(EventPosition).filter(|position| continues(*position, first, last));
+    let stream = async_stream::stream! {
+        let mut position = match position {
+            Some(position) => position,
+            None => {
+                yield Ok(encode(&EdgeEvent { position: last, change: Change::Reset }));
+                last
+            }
+        };
+        let mut committed = app.events.subscribe();
+        loop {
+            committed.mark_unchanged();
+            // An edge that is cut off knows what to do; one that hangs on a dead stream does not.
+            let Ok(client) = app.db().await else { return };
+            let Ok(events) = db::events::list_after(&client, position, EVENTS_AT_ONCE).await else { return };
+            drop(client);
+            let idle = events.is_empty();
+            for event in events {
+                position = event.position;
+                yield Ok(encode(&event));
+            }
+            if idle && tokio::time::timeout(EVENTS_LOOK_EVERY, committed.changed()).await.is_ok_and(|sent| sent.is_err()) {
+                return;
+            }
+        }
+    };
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_EVERY)))
+}
+
+/// Whether everything after `position` can still be told.
+fn continues(position: EventPosition, first: EventPosition, last: EventPosition) -> bool {
+    position <= last && position.0 + 1 >= first.0
+}
+
+fn encode(event: &EdgeEvent) -> Event {
+    let data = serde_json::to_string(event).expect("our own shapes have only string keys");
+    Event::default().id(event.position.to_string()).data(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_continues_only_without_a_gap() {
+        let at = EventPosition;
+        assert!(continues(at(5), at(3), at(9)));
+        assert!(continues(at(9), at(3), at(9)));
+        assert!(continues(at(2), at(3), at(9)));
+        assert!(!continues(at(1), at(3), at(9)), "3 is the oldest, 2 is gone");
+        assert!(!continues(at(10), at(3), at(9)), "a position from another database");
+        assert!(continues(at(0), at(0), at(0)));
+    }
+}

@@ -1,0 +1,408 @@
+//! The bubblewrap sandbox itself: what a step sees of this machine, and its processes.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::mpsc;
+
+use super::network::{Network, RESOLVER, complaint};
+use super::processes::{children_of, kill_now, resident_bytes_below};
+use super::{Sandbox, User, io_fault};
+use crate::executor::script::{SCRIPT, SHELL, STARTED, set_environment};
+use crate::executor::step::{CACHE_DIR, HOME_DIR, Limits, LogLine, Step, Stream, WORKSPACE_DIR};
+use crate::executor::{ExecutorConfig, ExecutorFault, environment, lines};
+
+/// The build user's number inside a user namespace. Outside it is the builder's own.
+const INSIDE_UID: u32 = 1000;
+
+/// Mounting some 20 folders takes milliseconds, on a busy machine a second.
+const START_MAX: Duration = Duration::from_secs(30);
+
+/// How often memory is measured where no control group does it. A process can allocate about a gigabyte in between.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Folders that are links on a machine with a merged `/usr`, and real ones elsewhere.
+const SYSTEM_DIRS: [&str; 6] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+
+/// What of `/etc` tools need to run: certificates, the chosen alternatives, the loader's table, fonts, the time zone.
+const ETC: [&str; 12] = [
+    "ssl",
+    "ca-certificates",
+    "pki",
+    "crypto-policies",
+    "alternatives",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "fonts",
+    "localtime",
+    "mime.types",
+    "os-release",
+];
+
+/// Files that a sandbox sees in place of this machine's own.
+#[derive(Debug)]
+pub(super) struct SystemFiles {
+    folder: TempDir,
+}
+
+impl SystemFiles {
+    pub(super) fn write(user: User) -> io::Result<Self> {
+        let folder = TempDir::with_prefix("loggia-sandbox-")?;
+        let (uid, gid) = inside_ids(user);
+        let files = [
+            (
+                "passwd",
+                format!("root:x:0:0:::\nbuild:x:{uid}:{gid}:build:{HOME_DIR}:{SHELL}\n"),
+            ),
+            ("group", format!("root:x:0:\nbuild:x:{gid}:\n")),
+            ("hosts", "127.0.0.1 localhost build\n::1 localhost\n".to_owned()),
+            ("resolv.conf", format!("nameserver {RESOLVER}\n")),
+            (
+                "nsswitch.conf",
+                "passwd: files\ngroup: files\nhosts: files dns\n".to_owned(),
+            ),
+        ];
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text)?;
+        }
+        Ok(Self { folder })
+    }
+
+    fn names() -> [&'static str; 5] {
+        ["passwd", "group", "hosts", "resolv.conf", "nsswitch.conf"]
+    }
+}
+
+fn inside_ids(user: User) -> (u32, u32) {
+    match user {
+        User::Root { uid, gid } => (uid, gid),
+        User::Unprivileged => (INSIDE_UID, INSIDE_UID),
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) exit_code: i32,
+    pub(super) out_of_memory: bool,
+}
+
+/// A running sandbox. Dropping it kills everything inside.
+#[derive(Debug)]
+pub(super) struct Jail {
+    bwrap: Child,
+    bwrap_pid: i32,
+    first_process: i32,
+    stdout: Option<BufReader<ChildStdout>>,
+}
+
+impl Jail {
+    /// The sandbox stands when this returns, and waits: nothing of the user's has run.
+    pub(super) async fn start(
+        sandbox: &Sandbox,
+        network: &Network,
+        step: &Step,
+        limit_processes: bool,
+    ) -> Result<Self, ExecutorFault> {
+        let argv = [network.enter(sandbox), arguments(sandbox, step, limit_processes)].concat();
+        let (program, arguments) = argv.split_first().expect("entering a network names a program");
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().current_dir("/");
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut bwrap = sandbox
+            .spawner
+            .spawn(command)
+            .await
+            .map_err(io_fault("starting bwrap"))?;
+        let bwrap_pid = bwrap
+            .id()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .unwrap_or_default();
+        let stdout = bwrap.stdout.take().map(BufReader::new);
+        let mut jail = Self {
+            bwrap,
+            bwrap_pid,
+            first_process: 0,
+            stdout,
+        };
+        match tokio::time::timeout(START_MAX, jail.first_word()).await {
+            Ok(true) => {}
+            Ok(false) => return Err(ExecutorFault::Sandbox(complaint(&mut jail.bwrap).await)),
+            Err(_) => {
+                return Err(ExecutorFault::Sandbox(format!(
+                    "it does not stand after {START_MAX:?}"
+                )));
+            }
+        }
+        jail.first_process = *children_of(bwrap_pid)
+            .first()
+            .ok_or_else(|| ExecutorFault::Sandbox("its first process is not in /proc".to_owned()))?;
+        Ok(jail)
+    }
+
+    async fn first_word(&mut self) -> bool {
+        let Some(stdout) = self.stdout.as_mut() else {
+            return false;
+        };
+        let mut line = String::new();
+        matches!(stdout.read_line(&mut line).await, Ok(_) if line.trim_end() == STARTED)
+    }
+
+    /// The parent of all others of the step, as this machine numbers it.
+    pub(super) fn first_process(&self) -> i32 {
+        self.first_process
+    }
+
+    /// Gives the waiting script its environment, upon which it starts the user's command. The answer forwards output.
+    pub(super) async fn hand_over<'a>(
+        &mut self,
+        sandbox: &Sandbox,
+        step: &Step,
+        log: &'a mpsc::Sender<LogLine>,
+    ) -> Result<impl Future<Output = ()> + use<'a>, ExecutorFault> {
+        let has_ca_file = sandbox.config.ca_file.is_some();
+        let env = environment::of(step, &tool_dirs(&sandbox.config), has_ca_file);
+        let text = set_environment(&env);
+        let (Some(mut stdin), Some(stdout), Some(stderr)) = (
+            self.bwrap.stdin.take(),
+            self.stdout.take(),
+            self.bwrap.stderr.take(),
+        ) else {
+            return Err(ExecutorFault::Sandbox("its pipes are gone".to_owned()));
+        };
+        stdin
+            .write_all(text.as_bytes())
+            .await
+            .map_err(io_fault("handing a step its environment"))?;
+        drop(stdin);
+        Ok(async move {
+            tokio::join!(
+                lines::forward(stdout, Stream::Stdout, log),
+                lines::forward(stderr, Stream::Stderr, log)
+            );
+        })
+    }
+
+    /// bwrap ends after the first process inside has, and the kernel lets that one end only after all others of its
+    /// pid namespace are gone.
+    ///
+    /// With limits, memory is measured here.
+    pub(super) async fn wait(&mut self, measured: Option<&Limits>) -> Result<End, ExecutorFault> {
+        let (mut out_of_memory, bwrap_pid) = (false, self.bwrap_pid);
+        let status = loop {
+            tokio::select! {
+                status = self.bwrap.wait() => break status.map_err(io_fault("waiting for bwrap"))?,
+                () = exceed_memory(bwrap_pid, measured), if !out_of_memory => {
+                    out_of_memory = true;
+                    self.kill_first_process();
+                }
+            }
+        };
+        Ok(End {
+            exit_code: exit_code(status),
+            out_of_memory,
+        })
+    }
+
+    pub(super) async fn kill(&mut self) -> Result<(), ExecutorFault> {
+        self.kill_first_process();
+        self.wait(None).await.map(|_| ())
+    }
+
+    /// Not bwrap: it would end before what it started. The number is looked up again, so that it cannot belong to
+    /// somebody else by now.
+    fn kill_first_process(&self) {
+        children_of(self.bwrap_pid).into_iter().for_each(kill_now);
+    }
+}
+
+impl Drop for Jail {
+    fn drop(&mut self) {
+        if self.bwrap.id().is_some() {
+            self.kill_first_process();
+        }
+    }
+}
+
+/// Returns once the step holds more memory than it may; never without limits.
+async fn exceed_memory(bwrap_pid: i32, measured: Option<&Limits>) {
+    let Some(limits) = measured else {
+        return std::future::pending().await;
+    };
+    let mut interval = tokio::time::interval(MEMORY_INTERVAL);
+    loop {
+        interval.tick().await;
+        if resident_bytes_below(bwrap_pid) > limits.memory_bytes {
+            return;
+        }
+    }
+}
+
+/// bwrap itself reports like a shell does.
+fn exit_code(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+}
+
+fn tool_dirs(config: &ExecutorConfig) -> Vec<String> {
+    config
+        .toolchain_dirs
+        .iter()
+        .map(|dir| dir.join("bin").display().to_string())
+        .collect()
+}
+
+/// bwrap with all its arguments, the step's script at the end.
+fn arguments(sandbox: &Sandbox, step: &Step, limit_processes: bool) -> Vec<String> {
+    let mut argv = vec![sandbox.tools.bwrap.display().to_string()];
+    let mut add = |words: &[&str]| argv.extend(words.iter().map(|word| (*word).to_owned()));
+    add(&[
+        "--die-with-parent",
+        "--new-session",
+        "--as-pid-1",
+        "--clearenv",
+        "--hostname",
+        "build",
+    ]);
+    add(&[
+        "--unshare-ipc",
+        "--unshare-pid",
+        "--unshare-uts",
+        "--unshare-cgroup-try",
+        "--cap-drop",
+        "ALL",
+    ]);
+    match sandbox.user {
+        // Enough for `setpriv` below to leave root behind, together with these.
+        User::Root { .. } => {
+            add(&[
+                "--cap-add",
+                "CAP_SETUID",
+                "--cap-add",
+                "CAP_SETGID",
+                "--cap-add",
+                "CAP_SETPCAP",
+            ]);
+        }
+        User::Unprivileged => {
+            let id = INSIDE_UID.to_string();
+            add(&["--unshare-user", "--uid", &id, "--gid", &id]);
+        }
+    }
+    argv.extend(file_system(&sandbox.config, sandbox.files.folder.path(), step));
+    argv.push("--".to_owned());
+    if let User::Root { uid, gid } = sandbox.user {
+        argv.extend(become_user(uid, gid));
+    }
+    argv.extend(process_limits(&step.limits, limit_processes));
+    argv.extend([SHELL, "-c", SCRIPT, "sh"].map(str::to_owned));
+    argv.push(step.workdir_inside().display().to_string());
+    argv.push(step.command.clone());
+    argv
+}
+
+/// Programs are named by where the sandbox has them. The death signal that bwrap asked for is lost with the change of
+/// user (prctl(2)), so it is asked for again.
+fn become_user(uid: u32, gid: u32) -> Vec<String> {
+    let ids = [format!("--reuid={uid}"), format!("--regid={gid}")];
+    let rest = [
+        "--clear-groups",
+        "--inh-caps=-all",
+        "--bounding-set=-all",
+        "--no-new-privs",
+        "--pdeathsig",
+        "KILL",
+        "--",
+    ];
+    [
+        vec!["/usr/bin/setpriv".to_owned()],
+        ids.to_vec(),
+        rest.map(str::to_owned).to_vec(),
+    ]
+    .concat()
+}
+
+/// The number of processes counts all of a user's, so it is only used where no control group counts a step's own.
+fn process_limits(limits: &Limits, limit_processes: bool) -> Vec<String> {
+    let mut argv = vec![
+        "/usr/bin/prlimit".to_owned(),
+        "--core=0".to_owned(),
+        format!("--nofile={}", limits.open_files),
+        format!("--fsize={}", limits.file_size_bytes),
+    ];
+    if limit_processes {
+        argv.push(format!("--nproc={}", limits.processes));
+    }
+    argv.push("--".to_owned());
+    argv
+}
+
+/// The whole file system of a step: nothing of this machine is in it that is not named here.
+fn file_system(config: &ExecutorConfig, files: &Path, step: &Step) -> Vec<String> {
+    let mut argv: Vec<String> = Vec::new();
+    let mut add = |words: &[&str]| argv.extend(words.iter().map(|word| (*word).to_owned()));
+    let size = step.limits.memory_bytes.to_string();
+    add(&[
+        "--tmpfs", "/", "--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/home",
+    ]);
+    add(&["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/opt", "/opt"]);
+    for dir in SYSTEM_DIRS {
+        match fs::read_link(dir) {
+            Ok(target) => add(&["--symlink", &target.display().to_string(), dir]),
+            Err(_) => add(&["--ro-bind-try", dir, dir]),
+        }
+    }
+    for name in ETC {
+        add(&["--ro-bind-try", &format!("/etc/{name}"), &format!("/etc/{name}")]);
+    }
+    for name in SystemFiles::names() {
+        add(&[
+            "--ro-bind",
+            &files.join(name).display().to_string(),
+            &format!("/etc/{name}"),
+        ]);
+    }
+    for dir in &config.toolchain_dirs {
+        let dir = dir.display().to_string();
+        add(&["--ro-bind", &dir, &dir]);
+    }
+    for dir in hidden(config) {
+        add(&["--tmpfs", &dir.display().to_string()]);
+    }
+    if let Some(file) = &config.ca_file {
+        add(&["--ro-bind", &file.display().to_string(), environment::CA_FILE]);
+    }
+    add(&["--proc", "/proc", "--dev", "/dev"]);
+    // What is written there counts as the step's memory.
+    add(&["--perms", "1777", "--size", &size, "--tmpfs", "/tmp"]);
+    add(&["--perms", "1777", "--size", &size, "--tmpfs", HOME_DIR]);
+    add(&["--bind", &step.workspace.display().to_string(), WORKSPACE_DIR]);
+    add(&["--bind", &step.cache.display().to_string(), CACHE_DIR]);
+    add(&["--remount-ro", "/", "--chdir", "/"]);
+    argv
+}
+
+/// Private keys, and what the operator names, if it is below a folder that the sandbox shows.
+fn hidden(config: &ExecutorConfig) -> Vec<PathBuf> {
+    let shown = ["/usr", "/opt", "/etc/ssl", "/etc/pki"].map(PathBuf::from);
+    let is_shown = |dir: &PathBuf| {
+        shown
+            .iter()
+            .chain(&config.toolchain_dirs)
+            .any(|above| dir.starts_with(above))
+    };
+    let keys = ["/etc/ssl/private", "/etc/pki/tls/private"].map(PathBuf::from);
+    let dirs = keys.into_iter().chain(config.hidden_dirs.iter().cloned());
+    dirs.filter(|dir| is_shown(dir) && dir.is_dir()).collect()
+}
