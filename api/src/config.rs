@@ -95,7 +95,7 @@ impl Config {
 }
 
 /// Limits of one build, for every project.
-pub fn build_limits(env: &mut Env) -> BuildLimits {
+fn build_limits(env: &mut Env) -> BuildLimits {
     let memory_mb: u64 = env.parsed("LOGGIA_BUILD_MEMORY_MB", "2048");
     BuildLimits {
         memory_bytes: memory_mb.saturating_mul(1024 * 1024),

@@ -16,21 +16,31 @@ mod ops;
 mod routes;
 mod upkeep;
 mod views;
+#[cfg(test)]
+#[path = "../tests/routes/database.rs"]
+mod test_database;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, PublicUrl};
+pub use migrate::run as migrate;
 
 /// Serves until `shutdown`, then lets running requests end.
 ///
 /// Returns early with an error when the port is taken, Postgres cannot be reached or a migration fails.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let listen = config.listen;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
+    run_on(listener, config, shutdown).await
+}
+
+/// As [`run`], on a listener that is bound already.
+pub async fn run_on(listener: TcpListener, config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     migrate::run(&config.database).await.context("bringing the database up to date")?;
     let app = app::App::new(config).await?;
-    let listen = app.config.listen;
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
+    let listen = listener.local_addr()?;
     let background = [
         tokio::spawn(notify::listen(app.clone(), shutdown.clone())),
         tokio::spawn(upkeep::run(app.clone(), shutdown.clone())),
@@ -46,4 +56,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         task.await.context("a background task of the api")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+async fn migrate_for_tests(config: &tokio_postgres::Config) {
+    migrate::run(config).await.expect("the migrations run");
 }

@@ -10,7 +10,8 @@ mod embedded {
 /// Two apis that start at once must not both migrate; any constant unlike the others will do.
 const MIGRATION_LOCK: i64 = 7_024_511;
 
-pub(crate) async fn run(config: &tokio_postgres::Config) -> anyhow::Result<()> {
+/// Applies what is missing; several at once wait for each other.
+pub async fn run(config: &tokio_postgres::Config) -> anyhow::Result<()> {
     let (mut client, connection) = config.connect(NoTls).await.context("connecting to Postgres")?;
     let connection = tokio::spawn(connection);
     client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;

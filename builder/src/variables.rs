@@ -42,8 +42,8 @@ fn own(build: &BuildAssignment) -> Variables {
         ("LOGGIA", "1".to_owned()),
         ("LOGGIA_COMMIT_SHA", build.commit.to_string()),
         ("LOGGIA_BRANCH", build.branch.to_string()),
-        ("LOGGIA_URL", url(build.url.as_str())),
-        ("LOGGIA_DEPLOYMENT_URL", url(build.deployment_url.as_str())),
+        ("LOGGIA_URL", build.url.clone()),
+        ("LOGGIA_DEPLOYMENT_URL", build.deployment_url.clone()),
         ("LOGGIA_CONTEXT", build.environment.as_str().to_owned()),
     ]);
     if let Some(number) = pull_request(build) {
@@ -63,15 +63,15 @@ fn aliases(build: &BuildAssignment) -> Variables {
         ("COMMIT_REF", build.commit.to_string()),
         ("BRANCH", build.branch.to_string()),
         ("HEAD", build.branch.to_string()),
-        ("URL", url(build.url.as_str())),
-        ("DEPLOY_URL", url(build.deployment_url.as_str())),
-        ("DEPLOY_PRIME_URL", url(build.url.as_str())),
+        ("URL", build.url.clone()),
+        ("DEPLOY_URL", build.deployment_url.clone()),
+        ("DEPLOY_PRIME_URL", build.url.clone()),
         ("CONTEXT", context.to_owned()),
         ("PULL_REQUEST", pull_request.is_some().to_string()),
         ("CF_PAGES", "1".to_owned()),
         ("CF_PAGES_COMMIT_SHA", build.commit.to_string()),
         ("CF_PAGES_BRANCH", build.branch.to_string()),
-        ("CF_PAGES_URL", url(build.deployment_url.as_str())),
+        ("CF_PAGES_URL", build.deployment_url.clone()),
     ]);
     if let Some(number) = pull_request {
         variables.insert("REVIEW_ID".to_owned(), number.to_owned());
@@ -83,14 +83,11 @@ fn named<const N: usize>(pairs: [(&str, String); N]) -> Variables {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn url(hostname: &str) -> String {
-    format!("https://{hostname}")
-}
-
-/// `42` for `pr-42--shop.example.com`. No branch has such a label: it would have been given a hash.
+/// `42` for `https://pr-42--shop.example.com`. No branch has such a label: it would have been given a hash.
 fn pull_request(build: &BuildAssignment) -> Option<&str> {
-    let (label, _) = build.url.as_str().split_once("--")?;
-    label.strip_prefix("pr-").filter(|number| number.bytes().all(|b| b.is_ascii_digit()))
+    let (_, host) = build.url.split_once("://")?;
+    let (label, _) = host.split_once("--")?;
+    label.strip_prefix("pr-").filter(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Why a step could not have this variable.
@@ -149,8 +146,8 @@ mod tests {
             settings: BuildSettings::default(),
             env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             base: None,
-            url: url.parse().unwrap(),
-            deployment_url: "d-0000000000000001--shop.example.com".parse().unwrap(),
+            url: format!("https://{url}"),
+            deployment_url: "https://d-0000000000000001--shop.example.com".to_owned(),
             limits: BuildLimits { memory_bytes: 1, cpu_millis: 1, processes: 1, total_secs: 1 },
             queued_at: Timestamp::from_unix_secs(0).unwrap(),
         }

@@ -33,26 +33,22 @@ async fn output(executor: &Executor, world: &World, command: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_toolchain_elsewhere_can_be_shown_and_a_folder_in_it_hidden() {
     let world = World::new(ExecutorChoice::Sandbox, "toolchain").await;
-    let tools = TempDir::new().unwrap();
+    let folder = TempDir::new().unwrap();
+    let tools = folder.path().join("above/tools");
     for (folder, file) in [("bin", "my-tool"), ("data", "secret")] {
-        fs::create_dir(tools.path().join(folder)).unwrap();
-        fs::write(tools.path().join(folder).join(file), "#!/bin/sh\necho it works\n").unwrap();
+        fs::create_dir_all(tools.join(folder)).unwrap();
+        fs::write(tools.join(folder).join(file), "#!/bin/sh\necho it works\n").unwrap();
     }
-    set_mode(tools.path(), 0o755);
-    set_mode(&tools.path().join("bin/my-tool"), 0o755);
+    set_mode(&tools, 0o755);
+    set_mode(&tools.join("bin/my-tool"), 0o755);
     let config = ExecutorConfig {
-        toolchain_dirs: vec![tools.path().to_owned()],
-        hidden_dirs: vec![tools.path().join("data")],
+        toolchain_dirs: vec![tools.clone()],
+        hidden_dirs: vec![tools.join("data")],
         ..config("toolchain")
     };
     let executor = Executor::choose(ExecutorChoice::Sandbox, config).await.unwrap();
     assert_eq!(output(&executor, &world, "my-tool").await, "it works\n");
-    let listing = output(
-        &executor,
-        &world,
-        &format!("ls -A {}/data", tools.path().display()),
-    )
-    .await;
+    let listing = output(&executor, &world, &format!("ls -A {}/data", tools.display())).await;
     assert_eq!(listing, "");
 }
 

@@ -92,7 +92,6 @@ pub(crate) struct NewDeployment {
 #[derive(Debug, Clone)]
 pub(crate) struct DeploymentRow {
     pub(crate) id: DeploymentId,
-    pub(crate) project_id: ProjectId,
     pub(crate) source: Source,
     pub(crate) state: State,
     pub(crate) environment: Environment,
@@ -106,7 +105,6 @@ pub(crate) struct DeploymentRow {
     pub(crate) problems: Vec<Problem>,
     pub(crate) failure: Option<BuildFailure>,
     pub(crate) timings: Vec<StepTiming>,
-    pub(crate) push_sequence: i64,
     pub(crate) created_at: Timestamp,
     pub(crate) finished_at: Option<Timestamp>,
     /// The names that point here now.
@@ -118,7 +116,6 @@ impl DeploymentRow {
         let aliases: Vec<String> = row.try_get("aliases")?;
         Ok(Self {
             id: text(row, "deployment_id")?,
-            project_id: text(row, "project_id")?,
             source: text(row, "source")?,
             state: text(row, "state")?,
             environment: text(row, "environment")?,
@@ -132,7 +129,6 @@ impl DeploymentRow {
             problems: json(row, "problems")?,
             failure: optional_json(row, "failure")?,
             timings: json(row, "timings")?,
-            push_sequence: row.try_get("push_sequence")?,
             created_at: Timestamp(row.try_get("created_at")?),
             finished_at: row.try_get::<_, Option<_>>("finished_at")?.map(Timestamp),
             aliases: aliases.iter().filter_map(|alias| alias.parse().ok()).collect(),
@@ -161,8 +157,8 @@ statements! {
         on conflict (project_id, branch, commit_sha) where source = 'git' do nothing";
 
     FIND = "
-        select d.deployment_id, d.project_id, d.source, d.state, d.environment, d.alias, d.branch, d.commit_sha,
-               d.message, d.author, d.framework, d.counts, d.problems, d.failure, d.timings, d.push_sequence,
+        select d.deployment_id, d.source, d.state, d.environment, d.alias, d.branch, d.commit_sha,
+               d.message, d.author, d.framework, d.counts, d.problems, d.failure, d.timings,
                d.created_at, d.finished_at,
                array(select a.alias from aliases a where a.deployment_id = d.deployment_id order by a.alias) as aliases
         from deployments d where d.project_id = $1 and d.deployment_id = $2";
@@ -177,8 +173,8 @@ statements! {
         for update";
 
     LIST = "
-        select d.deployment_id, d.project_id, d.source, d.state, d.environment, d.alias, d.branch, d.commit_sha,
-               d.message, d.author, d.framework, d.counts, d.problems, d.failure, d.timings, d.push_sequence,
+        select d.deployment_id, d.source, d.state, d.environment, d.alias, d.branch, d.commit_sha,
+               d.message, d.author, d.framework, d.counts, d.problems, d.failure, d.timings,
                d.created_at, d.finished_at,
                array(select a.alias from aliases a where a.deployment_id = d.deployment_id order by a.alias) as aliases
         from deployments d

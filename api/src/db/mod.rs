@@ -128,3 +128,6 @@ where
         .parse()
         .map_err(|error: T::Err| DbError::Decode { column, value: value.to_owned(), cause: error.to_string() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::{delete, get, post, put};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
@@ -56,7 +57,7 @@ pub(crate) fn router(app: App) -> Router {
                 .route("/internal/v1/builds/{id}/log", post(internal::log))
                 .layer(DefaultBodyLimit::max(4 * BODY_BYTES_MAX)),
         )
-        .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT));
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT));
 
     let patient = Router::new()
         .route("/api/v1/projects/{slug}/deployments", get(deployments::list).post(deployments::create))
@@ -74,7 +75,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(patient)
         .fallback(|| async { ApiError::not_found("such address in this api") })
         .method_not_allowed_fallback(|| async {
-            let status = axum::http::StatusCode::METHOD_NOT_ALLOWED;
+            let status = StatusCode::METHOD_NOT_ALLOWED;
             ApiError::rejection(status, "method_not_allowed", "this address takes other methods".to_owned())
         })
         .layer(middleware::from_fn(error::render))

@@ -73,10 +73,10 @@ enum Fetched {
 pub(super) fn run(checkout: &Checkout, watch: &Watch) -> Result<(), CheckoutError> {
     // Not even templates: they may bring hooks.
     let mut options = RepositoryInitOptions::new();
-    options.external_template(false).no_reinit(true).initial_head("loggia");
+    options.external_template(false).no_reinit(true);
     let repository = Repository::init_opts(&checkout.into, &options)
         .map_err(|error| errors::of_disk("creating the repository", &error))?;
-    let wanted = Oid::from_str(checkout.commit.as_str(), git2::ObjectFormat::Sha1)
+    let wanted = Oid::from_str(checkout.commit.as_str())
         .map_err(|error| errors::of_disk("reading the commit's name", &error))?;
     let commit = find_commit(&repository, checkout, wanted, watch)?;
     watch.check()?;

@@ -1,6 +1,10 @@
 //! The few lines of shell around a user's command. They run inside the isolation, as the build user: nothing of
 //! a step ever meets a shell of ours.
 
+use std::collections::BTreeMap;
+
+use super::step::Limits;
+
 /// The programs that run the script come from the image or from the sandbox's read-only `/usr`.
 pub(super) const SHELL: &str = "/bin/sh";
 
@@ -23,11 +27,23 @@ pub(super) const SCRIPT: &str = concat!(
     "exit $?\n",
 );
 
-/// Shell text that sets these variables to exactly these values. Names were checked by `Step::check`.
-pub(super) fn set_environment<'a>(env: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
-    env.into_iter()
-        .map(|(name, value)| format!("export {name}={}\n", quote(value)))
-        .collect()
+/// What the script reads: the limits of single processes, then variables that get exactly these values. Names were
+/// checked by `Step::check`.
+///
+/// Limits are set from within because nobody outside may raise them where hard limits are low already; that is then
+/// what a step has to live with. Once lower, it cannot raise them again.
+pub(super) fn prologue(limits: &Limits, env: &BTreeMap<String, String>) -> String {
+    // POSIX counts file sizes in blocks of 512 bytes.
+    let blocks = limits.file_size_bytes / 512;
+    let mut text = format!(
+        "ulimit -c 0\nulimit -f {blocks}\nulimit -n {} 2>/dev/null\n",
+        limits.open_files
+    );
+    text.extend(
+        env.iter()
+            .map(|(name, value)| format!("export {name}={}\n", quote(value))),
+    );
+    text
 }
 
 /// Nothing is special between single quotes but the single quote itself.
@@ -37,24 +53,33 @@ fn quote(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]
     fn values_are_quoted_whatever_they_hold() {
         let cases = [
-            ("plain", "export A='plain'\n"),
-            ("", "export A=''\n"),
+            ("plain", "'plain'"),
+            ("", "''"),
             (
                 "it's $(id) `id` \\ \"x\"\nnext",
-                "export A='it'\\''s $(id) `id` \\ \"x\"\nnext'\n",
+                "'it'\\''s $(id) `id` \\ \"x\"\nnext'",
             ),
         ];
         for (value, expected) in cases {
-            let env = BTreeMap::from([("A".to_owned(), value.to_owned())]);
-            assert_eq!(set_environment(&env), expected, "{value:?}");
+            assert_eq!(quote(value), expected, "{value:?}");
         }
+    }
+
+    #[test]
+    fn limits_come_before_variables() {
+        let limits = Limits {
+            open_files: 100,
+            file_size_bytes: 1_000_000,
+            ..Limits::default()
+        };
+        let env = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
+        let expected = "ulimit -c 0\nulimit -f 1953\nulimit -n 100 2>/dev/null\nexport A='1'\n";
+        assert_eq!(prologue(&limits, &env), expected);
     }
 
     #[test]

@@ -394,7 +394,7 @@ pub async fn a_fork_bomb_meets_the_process_limit(world: &World) {
 
 pub async fn a_file_cannot_grow_beyond_its_limit(world: &World) {
     let mut step = world.step("head -c 3000000 /dev/zero > large");
-    step.limits.file_size_bytes = 1_000_000;
+    step.limits.file_size_bytes = 1 << 20;
     let outcome = world.run_step(&step).await.unwrap();
     assert!(matches!(outcome.exit, Exit::Failure { .. }), "{outcome:?}");
     assert_eq!(

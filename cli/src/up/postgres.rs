@@ -22,6 +22,8 @@ use tokio_postgres::error::SqlState;
 
 const USER: &str = "loggia";
 const DATABASE: &str = "loggia";
+/// No port is bound: the number is part of the socket's file name.
+const PORT: u16 = 5432;
 /// Debian, Ubuntu and glibc since 2.35 always have it: UTF-8 letters, byte order, the same on every machine.
 const LOCALE: &str = if cfg!(target_os = "macos") { "C" } else { "C.UTF-8" };
 
@@ -64,19 +66,34 @@ pub(crate) enum PostgresError {
          install version {cluster} again (`sudo apt-get install postgresql-{cluster}`), or move the data with pg_upgrade",
         .found.iter().map(u32::to_string).collect::<Vec<_>>().join(" and ")
     )]
-    OtherVersion { home: PathBuf, cluster: u32, found: Vec<u32> },
-    #[error("Postgres refuses to run as root, and there is neither a user `postgres` nor `nobody` to run it as")]
+    OtherVersion {
+        home: PathBuf,
+        cluster: u32,
+        found: Vec<u32>,
+    },
+    #[error(
+        "Postgres refuses to run as root, and there is neither a user `postgres` nor `nobody` to run it as"
+    )]
     NoAccount,
-    #[error("{link} points to {target}, which is gone: bring it back, or remove {link} to begin with an empty database")]
+    #[error(
+        "{link} points to {target}, which is gone: bring it back, or remove {link} to begin with an empty database"
+    )]
     Lost { link: PathBuf, target: PathBuf },
     #[error("the folder {0} is in the way: it belongs to another user")]
     ForeignFolder(PathBuf),
     #[error("{action} {path}: {cause}")]
-    Folder { action: &'static str, path: PathBuf, cause: std::io::Error },
+    Folder {
+        action: &'static str,
+        path: PathBuf,
+        cause: std::io::Error,
+    },
     #[error("{program} failed: {output}")]
     Program { program: &'static str, output: String },
     #[error("the private Postgres in {home} does not answer: {cause}")]
-    Silent { home: PathBuf, cause: tokio_postgres::Error },
+    Silent {
+        home: PathBuf,
+        cause: tokio_postgres::Error,
+    },
 }
 
 /// A running server. Dropping it leaves the server alone, and the next [`PrivatePostgres::start`] adopts it.
@@ -109,14 +126,18 @@ impl PrivatePostgres {
     /// How to connect: role and database `loggia`, through the socket.
     pub(crate) fn config(&self) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
-        config.host_path(&self.socket_dir).user(USER).dbname(DATABASE);
+        config
+            .host_path(&self.socket_dir)
+            .port(PORT)
+            .user(USER)
+            .dbname(DATABASE);
         config
     }
 
     /// The same as text, for `DATABASE_URL`. The folder's name holds nothing else that needs escaping.
     pub(crate) fn url(&self) -> String {
         let host = self.socket_dir.display().to_string().replace('/', "%2F");
-        format!("postgresql://{USER}@{host}/{DATABASE}")
+        format!("postgresql://{USER}@{host}:{PORT}/{DATABASE}")
     }
 
     /// Ends the server. Whatever is connected loses its connection; whatever was committed stays.
@@ -125,13 +146,21 @@ impl PrivatePostgres {
     }
 
     async fn ensure_database(&self) -> Result<(), PostgresError> {
-        let silent = |cause| PostgresError::Silent { home: self.server.home.dir().to_owned(), cause };
+        let silent = |cause| PostgresError::Silent {
+            home: self.server.home.dir().to_owned(),
+            cause,
+        };
         let mut maintenance = self.config();
         maintenance.dbname("postgres");
         let client = connect(&maintenance).await.map_err(silent)?;
-        let found = client.query_opt("select 1 from pg_database where datname = $1", &[&DATABASE]).await;
+        let found = client
+            .query_opt("select 1 from pg_database where datname = $1", &[&DATABASE])
+            .await;
         if found.map_err(silent)?.is_none() {
-            client.batch_execute(&format!("create database {DATABASE}")).await.map_err(silent)?;
+            client
+                .batch_execute(&format!("create database {DATABASE}"))
+                .await
+                .map_err(silent)?;
         }
         Ok(())
     }
@@ -157,7 +186,9 @@ async fn connect(config: &tokio_postgres::Config) -> Result<tokio_postgres::Clie
 
 fn is_starting(error: &tokio_postgres::Error) -> bool {
     // No code: nobody listens on the socket yet.
-    error.code().is_none_or(|code| *code == SqlState::CANNOT_CONNECT_NOW)
+    error
+        .code()
+        .is_none_or(|code| *code == SqlState::CANNOT_CONNECT_NOW)
 }
 
 #[derive(Debug)]
@@ -173,13 +204,15 @@ impl Server {
         if let Some(running) = Postmaster::read(&self.home.cluster())? {
             match running.state() {
                 State::Ready => {
-                    tracing::info!(pid = running.pid, "Adopting the Postgres that still runs in {}", self.home);
+                    tracing::info!(
+                        pid = running.pid,
+                        "Adopting the Postgres that still runs in {}",
+                        self.home
+                    );
                     return Ok(running.socket_dir);
                 }
                 State::Stopping => self.stop().await?,
-                // Its process is gone, and the number may belong to something else by now: Postgres would
-                // refuse to start beside it.
-                State::Gone => self.home.remove_pid_file()?,
+                State::Gone => self.home.disown(&running)?,
             }
         }
         let socket_dir = self.home.ensure_socket_dir()?;
@@ -192,10 +225,21 @@ impl Server {
         if self.home.cluster_major()?.is_some() {
             return Ok(());
         }
-        tracing::info!("Making a private Postgres {} in {}", self.installation.major, self.home);
+        tracing::info!(
+            "Making a private Postgres {} in {}",
+            self.installation.major,
+            self.home
+        );
         let unfinished = self.home.clear_unfinished()?;
         let mut initdb = self.command("initdb");
-        initdb.env("PGDATA", &unfinished).args(["--username", USER, "--encoding", "UTF8", "--locale", LOCALE]);
+        initdb.env("PGDATA", &unfinished).args([
+            "--username",
+            USER,
+            "--encoding",
+            "UTF8",
+            "--locale",
+            LOCALE,
+        ]);
         initdb.args(["--auth-local", "trust", "--auth-host", "reject"]);
         succeed("initdb", initdb).await?;
         self.home.finish(&unfinished)
@@ -212,11 +256,16 @@ impl Server {
             let mut pg_ctl = self.command("pg_ctl");
             pg_ctl.args(["start", "--wait", "--timeout", "300", "--silent"]);
             pg_ctl.args(["--log", home::LOG_FILE, "--options", &options]);
-            let Err(error) = succeed("pg_ctl start", pg_ctl).await else { break };
+            let Err(error) = succeed("pg_ctl start", pg_ctl).await else {
+                break;
+            };
             let log = self.home.log_tail();
             if !log.contains("still in use") || attempt == LAUNCH_TRIES_MAX {
                 let output = format!("{error}\nThe end of {}:\n{log}", self.home.log().display());
-                return Err(PostgresError::Program { program: "starting Postgres", output });
+                return Err(PostgresError::Program {
+                    program: "starting Postgres",
+                    output,
+                });
             }
             tokio::time::sleep(LAUNCH_PAUSE).await;
         }
@@ -244,9 +293,19 @@ impl Server {
     /// a shell line, where a folder called `$(…)` would be run.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.installation.bin_dir.join(program));
-        command.current_dir(self.home.dir()).env("PGDATA", self.home.cluster()).env("LC_ALL", LOCALE);
+        command
+            .current_dir(self.home.dir())
+            .env("PGDATA", self.home.cluster())
+            .env("LC_ALL", LOCALE);
         // A setting of the person's own shell must not point our tools at another server.
-        for name in ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGOPTIONS", "PGSERVICE"] {
+        for name in [
+            "PGHOST",
+            "PGPORT",
+            "PGUSER",
+            "PGDATABASE",
+            "PGOPTIONS",
+            "PGSERVICE",
+        ] {
             command.env_remove(name);
         }
         if let Some(account) = self.home.account() {
@@ -265,5 +324,9 @@ async fn succeed(program: &'static str, mut command: Command) -> Result<(), Post
         return Ok(());
     }
     let text = [output.stdout, output.stderr].concat();
-    Err(failed(format!("{}: {}", output.status, String::from_utf8_lossy(&text).trim())))
+    Err(failed(format!(
+        "{}: {}",
+        output.status,
+        String::from_utf8_lossy(&text).trim()
+    )))
 }

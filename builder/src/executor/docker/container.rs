@@ -8,7 +8,7 @@ use std::time::Duration;
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error as EngineError;
 use bollard::models::{
-    ContainerCreateBody, ContainerState, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
+    ContainerCreateBody, ContainerState, HostConfig, HostConfigLogConfig, Mount, MountType,
 };
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptions,
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Docker, LABEL_BUILD, LABEL_BUILDER, LABEL_STEP, engine_fault, remove};
 use crate::executor::firewall::{Firewall, host_addresses, parse_resolvers};
 use crate::executor::lines::{self, LineSplitter};
-use crate::executor::script::{SCRIPT, SHELL, STARTED, set_environment};
+use crate::executor::script::{SCRIPT, SHELL, STARTED, prologue};
 use crate::executor::step::{CACHE_DIR, Exit, HOME_DIR, Limits, LogLine, Step, Stream, WORKSPACE_DIR};
 use crate::executor::supervise::{Ended, first, with_output};
 use crate::executor::{ExecutorFault, environment};
@@ -120,7 +120,7 @@ impl Container {
     async fn hand_over(&self, docker: &Docker, step: &Step, mut input: Input) -> Result<(), ExecutorFault> {
         let env = environment::of(step, &[], docker.config.ca_file.is_some());
         let written = async {
-            input.write_all(set_environment(&env).as_bytes()).await?;
+            input.write_all(prologue(&step.limits, &env).as_bytes()).await?;
             input.shutdown().await
         };
         written.await.map_err(|cause| ExecutorFault::Io {
@@ -299,11 +299,6 @@ fn confine(docker: &Docker, step: &Step) -> HostConfig {
         memory_swap: Some(memory_bytes),
         nano_cpus: Some(i64::from(limits.cpu_millis) * 1_000_000),
         pids_limit: Some(i64::from(limits.processes)),
-        ulimits: Some(vec![
-            ulimit("nofile", limits.open_files),
-            ulimit("fsize", limits.file_size_bytes),
-            ulimit("core", 0),
-        ]),
         mounts: Some(mounts(docker, step)),
         tmpfs: Some(HashMap::from(
             ["/tmp", HOME_DIR].map(|dir| (dir.to_owned(), tmpfs_options(limits))),
@@ -340,15 +335,6 @@ fn mounts(docker: &Docker, step: &Step) -> Vec<Mount> {
 /// What is written there counts as the step's memory. Install scripts run programs that they unpack to `/tmp`.
 fn tmpfs_options(limits: &Limits) -> String {
     format!("rw,exec,nosuid,nodev,mode=1777,size={}", limits.memory_bytes)
-}
-
-fn ulimit(name: &str, limit: u64) -> ResourcesUlimits {
-    let limit = Some(to_i64(limit));
-    ResourcesUlimits {
-        name: Some(name.to_owned()),
-        soft: limit,
-        hard: limit,
-    }
 }
 
 fn to_i64(value: u64) -> i64 {

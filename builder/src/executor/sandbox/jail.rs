@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::network::{Network, RESOLVER, complaint};
 use super::processes::{children_of, kill_now, resident_bytes_below};
 use super::{Sandbox, User, io_fault};
-use crate::executor::script::{SCRIPT, SHELL, STARTED, set_environment};
+use crate::executor::script::{SCRIPT, SHELL, STARTED, prologue};
 use crate::executor::step::{CACHE_DIR, HOME_DIR, Limits, LogLine, Step, Stream, WORKSPACE_DIR};
 use crate::executor::{ExecutorConfig, ExecutorFault, environment, lines};
 
@@ -171,7 +171,7 @@ impl Jail {
     ) -> Result<impl Future<Output = ()> + use<'a>, ExecutorFault> {
         let has_ca_file = sandbox.config.ca_file.is_some();
         let env = environment::of(step, &tool_dirs(&sandbox.config), has_ca_file);
-        let text = set_environment(&env);
+        let text = prologue(&step.limits, &env);
         let (Some(mut stdin), Some(stdout), Some(stderr)) = (
             self.bwrap.stdin.take(),
             self.stdout.take(),
@@ -305,7 +305,9 @@ fn arguments(sandbox: &Sandbox, step: &Step, limit_processes: bool) -> Vec<Strin
     if let User::Root { uid, gid } = sandbox.user {
         argv.extend(become_user(uid, gid));
     }
-    argv.extend(process_limits(&step.limits, limit_processes));
+    if limit_processes {
+        argv.extend(limit_user_processes(&step.limits));
+    }
     argv.extend([SHELL, "-c", SCRIPT, "sh"].map(str::to_owned));
     argv.push(step.workdir_inside().display().to_string());
     argv.push(step.command.clone());
@@ -333,19 +335,13 @@ fn become_user(uid: u32, gid: u32) -> Vec<String> {
     .concat()
 }
 
-/// The number of processes counts all of a user's, so it is only used where no control group counts a step's own.
-fn process_limits(limits: &Limits, limit_processes: bool) -> Vec<String> {
-    let mut argv = vec![
+/// Counts all processes of a user, so it is only used where no control group counts a step's own.
+fn limit_user_processes(limits: &Limits) -> Vec<String> {
+    vec![
         "/usr/bin/prlimit".to_owned(),
-        "--core=0".to_owned(),
-        format!("--nofile={}", limits.open_files),
-        format!("--fsize={}", limits.file_size_bytes),
-    ];
-    if limit_processes {
-        argv.push(format!("--nproc={}", limits.processes));
-    }
-    argv.push("--".to_owned());
-    argv
+        format!("--nproc={}", limits.processes),
+        "--".to_owned(),
+    ]
 }
 
 /// The whole file system of a step: nothing of this machine is in it that is not named here.
@@ -373,13 +369,6 @@ fn file_system(config: &ExecutorConfig, files: &Path, step: &Step) -> Vec<String
             &format!("/etc/{name}"),
         ]);
     }
-    for dir in &config.toolchain_dirs {
-        let dir = dir.display().to_string();
-        add(&["--ro-bind", &dir, &dir]);
-    }
-    for dir in hidden(config) {
-        add(&["--tmpfs", &dir.display().to_string()]);
-    }
     if let Some(file) = &config.ca_file {
         add(&["--ro-bind", &file.display().to_string(), environment::CA_FILE]);
     }
@@ -387,6 +376,22 @@ fn file_system(config: &ExecutorConfig, files: &Path, step: &Step) -> Vec<String
     // What is written there counts as the step's memory.
     add(&["--perms", "1777", "--size", &size, "--tmpfs", "/tmp"]);
     add(&["--perms", "1777", "--size", &size, "--tmpfs", HOME_DIR]);
+    for dir in &config.toolchain_dirs {
+        // bwrap would make the folders above for root alone.
+        let above: Vec<_> = dir
+            .ancestors()
+            .skip(1)
+            .filter(|above| above.parent().is_some())
+            .collect();
+        for above in above.into_iter().rev() {
+            add(&["--perms", "0755", "--dir", &above.display().to_string()]);
+        }
+        let dir = dir.display().to_string();
+        add(&["--ro-bind", &dir, &dir]);
+    }
+    for dir in hidden(config) {
+        add(&["--tmpfs", &dir.display().to_string()]);
+    }
     add(&["--bind", &step.workspace.display().to_string(), WORKSPACE_DIR]);
     add(&["--bind", &step.cache.display().to_string(), CACHE_DIR]);
     add(&["--remount-ro", "/", "--chdir", "/"]);

@@ -9,8 +9,8 @@
 //! ```
 
 use std::fmt::{Display, Formatter};
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symlink};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, fchown, symlink};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -19,7 +19,7 @@ use nix::unistd::{Uid, User};
 use sha2::{Digest, Sha256};
 
 use super::PostgresError;
-use super::postmaster::PID_FILE;
+use super::postmaster::{PID_FILE, Postmaster};
 
 /// For clusters of root whose data folder lies where another account cannot go, `/root` say.
 pub(super) const SHARED_DIR: &str = "/var/lib/loggia";
@@ -51,8 +51,16 @@ impl Home {
         let data_dir = data_dir.map_err(failed("creating", Path::new("the data folder")))?;
         let inside = data_dir.join("postgres");
         match inside.canonicalize() {
-            Ok(dir) => return Ok(Self { account: Account::of_existing(&dir)?, dir, link: None }),
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("opening", &inside)(error)),
+            Ok(dir) => {
+                return Ok(Self {
+                    account: Account::of_existing(&dir)?,
+                    dir,
+                    link: None,
+                });
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(failed("opening", &inside)(error));
+            }
             Err(_) => {}
         }
         if let Ok(target) = inside.read_link() {
@@ -60,9 +68,17 @@ impl Home {
         }
         let account = Account::for_new()?;
         if account.is_none_or(|account| account.can_enter(&data_dir)) {
-            return Ok(Self { dir: inside, account, link: None });
+            return Ok(Self {
+                dir: inside,
+                account,
+                link: None,
+            });
         }
-        Ok(Self { dir: free_folder(shared_dir, &data_dir), account, link: Some(inside) })
+        Ok(Self {
+            dir: free_folder(shared_dir, &data_dir),
+            account,
+            link: Some(inside),
+        })
     }
 
     pub(super) fn create(&self) -> Result<(), PostgresError> {
@@ -96,14 +112,18 @@ impl Home {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return self.check_private(dir),
             Err(error) => return Err(failed("creating", dir)(error)),
         }
-        let Some(account) = self.account else { return Ok(()) };
+        let Some(account) = self.account else {
+            return Ok(());
+        };
         chown(dir, Some(account.uid), Some(account.gid)).map_err(failed("giving away", dir))
     }
 
     /// In `/tmp` anybody could have made a folder or a link of that name before us.
     fn check_private(&self, dir: &Path) -> Result<(), PostgresError> {
         let found = fs::symlink_metadata(dir).map_err(failed("opening", dir))?;
-        let owner = self.account.map_or(Uid::effective().as_raw(), |account| account.uid);
+        let owner = self
+            .account
+            .map_or(Uid::effective().as_raw(), |account| account.uid);
         if found.is_dir() && found.uid() == owner && found.mode() & 0o077 == 0 {
             return Ok(());
         }
@@ -136,7 +156,10 @@ impl Home {
         let path = self.cluster().join("PG_VERSION");
         match fs::read_to_string(&path) {
             Ok(text) => {
-                let major = text.trim().parse().map_err(|error| io::Error::new(ErrorKind::InvalidData, error));
+                let major = text
+                    .trim()
+                    .parse()
+                    .map_err(|error| io::Error::new(ErrorKind::InvalidData, error));
                 major.map(Some).map_err(failed("reading", &path))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -154,13 +177,36 @@ impl Home {
     }
 
     pub(super) fn finish(&self, unfinished: &Path) -> Result<(), PostgresError> {
-        let renamed = fs::rename(unfinished, self.cluster()).and_then(|()| fs::File::open(&self.dir)?.sync_all());
+        let renamed =
+            fs::rename(unfinished, self.cluster()).and_then(|()| fs::File::open(&self.dir)?.sync_all());
         renamed.map_err(failed("finishing", unfinished))
     }
 
-    pub(super) fn remove_pid_file(&self) -> Result<(), PostgresError> {
+    /// Makes lock files that name a process which is not ours name none.
+    ///
+    /// After a crash the number may belong to any process (or to a dead one that nobody has collected), and
+    /// Postgres would refuse to start beside it. Only the number goes: the rest of the pid file is how Postgres
+    /// notices servers of the old postmaster that are still writing.
+    pub(super) fn disown(&self, gone: &Postmaster) -> Result<(), PostgresError> {
         let path = self.cluster().join(PID_FILE);
-        fs::remove_file(&path).map_err(failed("removing", &path))
+        self.replace(&path, &gone.disowned())
+            .map_err(failed("replacing", &path))?;
+        let lock = gone.socket_dir.join(".s.PGSQL.5432.lock");
+        match fs::remove_file(&lock) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("removing", &lock)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Never writes through what stands at `path`: the account could have put a link there, and we may be root.
+    fn replace(&self, path: &Path, text: &str) -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(path))?;
+        file.write_all(text.as_bytes())?;
+        if let Some(account) = self.account {
+            fchown(file.as_file(), Some(account.uid), Some(account.gid))?;
+        }
+        file.persist(path)?;
+        Ok(())
     }
 
     /// A folder for the socket: in here, or under a short name when the path is too long, or has characters
@@ -170,7 +216,11 @@ impl Home {
         let dir = if is_plain(&inside) {
             inside
         } else {
-            let parent = if Uid::effective().is_root() { "/run" } else { "/tmp" };
+            let parent = if Uid::effective().is_root() {
+                "/run"
+            } else {
+                "/tmp"
+            };
             Path::new(parent).join(format!("loggia-{}", short_hash(&self.dir)))
         };
         self.create_private(&dir)?;
@@ -195,7 +245,9 @@ impl Home {
             file.take(LOG_TAIL_BYTES).read_to_end(&mut tail)?;
             Ok(tail)
         };
-        read().map(|tail| String::from_utf8_lossy(&tail).into_owned()).unwrap_or_default()
+        read()
+            .map(|tail| String::from_utf8_lossy(&tail).into_owned())
+            .unwrap_or_default()
     }
 }
 
@@ -211,15 +263,23 @@ impl Account {
             return Ok(None);
         }
         let named = |name| User::from_name(name).ok().flatten();
-        let user = named("postgres").or_else(|| named("nobody")).ok_or(PostgresError::NoAccount)?;
-        Ok(Some(Self { uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
+        let user = named("postgres")
+            .or_else(|| named("nobody"))
+            .ok_or(PostgresError::NoAccount)?;
+        Ok(Some(Self {
+            uid: user.uid.as_raw(),
+            gid: user.gid.as_raw(),
+        }))
     }
 
     /// Who made the cluster keeps it: a person who starts with `sudo` later gets the same database.
     fn of_existing(dir: &Path) -> Result<Option<Self>, PostgresError> {
         let found = fs::metadata(dir).map_err(failed("opening", dir))?;
         if Uid::effective().is_root() && found.uid() != 0 {
-            return Ok(Some(Self { uid: found.uid(), gid: found.gid() }));
+            return Ok(Some(Self {
+                uid: found.uid(),
+                gid: found.gid(),
+            }));
         }
         Self::for_new()
     }

@@ -1,6 +1,6 @@
 //! Where Postgres' server programs are.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,50 +29,69 @@ impl Installation {
     /// The programs for an existing cluster of that version, or the best ones for a new cluster.
     ///
     /// `home` is only named in the error.
-    #[expect(clippy::disallowed_methods, reason = "where programs are is a fact of the machine, not configuration")]
     pub(super) fn find(cluster: Option<u32>, home: &Path) -> Result<Self, PostgresError> {
         let chosen = std::env::var_os("LOGGIA_POSTGRES_BIN_DIR").filter(|dir| !dir.is_empty());
         let folders = match chosen.map(PathBuf::from) {
             Some(dir) if holds_programs(&dir) => vec![dir],
             Some(dir) => return Err(PostgresError::NotThere(dir)),
-            None => folders(std::env::var_os("PATH")),
+            None => folders(std::env::var_os("PATH").as_deref()),
         };
-        choose(folders.iter().filter_map(|dir| Self::inspect(dir)).collect(), cluster, home)
+        let found: Vec<Self> = folders.iter().filter_map(|dir| Self::inspect(dir)).collect();
+        choose(&found, cluster, home)
     }
 
     fn inspect(bin_dir: &Path) -> Option<Self> {
-        let answer = Command::new(bin_dir.join("postgres")).arg("--version").output().ok()?;
+        let answer = Command::new(bin_dir.join("postgres"))
+            .arg("--version")
+            .output()
+            .ok()?;
         let major = parse_major(&String::from_utf8_lossy(&answer.stdout))?;
-        Some(Self { bin_dir: bin_dir.to_owned(), major })
+        Some(Self {
+            bin_dir: bin_dir.to_owned(),
+            major,
+        })
     }
 }
 
-fn choose(
-    found: Vec<Installation>,
-    cluster: Option<u32>,
-    home: &Path,
-) -> Result<Installation, PostgresError> {
+fn choose(found: &[Installation], cluster: Option<u32>, home: &Path) -> Result<Installation, PostgresError> {
     let fits = |one: &&Installation| cluster.map_or(one.major >= OLDEST_MAJOR, |major| one.major == major);
     if let Some(installation) = found.iter().find(fits) {
         return Ok(installation.clone());
     }
-    let newest = found.iter().map(|one| one.major).max().ok_or(PostgresError::NotInstalled)?;
+    let newest = found
+        .iter()
+        .map(|one| one.major)
+        .max()
+        .ok_or(PostgresError::NotInstalled)?;
     Err(match cluster {
         Some(cluster) => {
             let found = found.iter().map(|one| one.major).collect();
-            PostgresError::OtherVersion { home: home.to_owned(), cluster, found }
+            PostgresError::OtherVersion {
+                home: home.to_owned(),
+                cluster,
+                found,
+            }
         }
-        None => PostgresError::TooOld { found: newest, oldest: OLDEST_MAJOR },
+        None => PostgresError::TooOld {
+            found: newest,
+            oldest: OLDEST_MAJOR,
+        },
     })
 }
 
 /// Every folder that holds the programs: those in `PATH` first, then the usual places, newest version first.
-fn folders(path: Option<OsString>) -> Vec<PathBuf> {
+fn folders(path: Option<&OsStr>) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = path
         .iter()
         .flat_map(std::env::split_paths)
         // A link in PATH leads to the real folder, where the other programs are.
-        .filter_map(|dir| dir.join("pg_ctl").canonicalize().ok()?.parent().map(Path::to_owned))
+        .filter_map(|dir| {
+            dir.join("pg_ctl")
+                .canonicalize()
+                .ok()?
+                .parent()
+                .map(Path::to_owned)
+        })
         .collect();
     for (parent, prefix) in VERSION_PARENTS {
         folders.extend(versions(Path::new(parent), prefix));
@@ -84,7 +103,9 @@ fn folders(path: Option<OsString>) -> Vec<PathBuf> {
 }
 
 fn versions(parent: &Path, prefix: &str) -> Vec<PathBuf> {
-    let Ok(entries) = parent.read_dir() else { return Vec::new() };
+    let Ok(entries) = parent.read_dir() else {
+        return Vec::new();
+    };
     let mut versions: Vec<(u32, PathBuf)> = entries
         .filter_map(|entry| {
             let entry = entry.ok()?;
@@ -112,8 +133,11 @@ mod tests {
     use super::*;
 
     fn summary(found: &[u32], cluster: Option<u32>) -> String {
-        let found = found.iter().map(|&major| Installation { bin_dir: format!("/{major}").into(), major });
-        match choose(found.collect(), cluster, Path::new("/data/postgres")) {
+        let found = found.iter().map(|&major| Installation {
+            bin_dir: format!("/{major}").into(),
+            major,
+        });
+        match choose(&found.collect::<Vec<_>>(), cluster, Path::new("/data/postgres")) {
             Ok(chosen) => chosen.bin_dir.display().to_string(),
             Err(error) => error.to_string(),
         }
@@ -127,7 +151,11 @@ mod tests {
             (&[17, 15], Some(15), "/15"),
             (&[14], Some(14), "/14"),
             (&[14], None, "Postgres 15 or newer is needed"),
-            (&[17, 16], Some(15), "made by Postgres 15, and this machine has only 17 and 16"),
+            (
+                &[17, 16],
+                Some(15),
+                "made by Postgres 15, and this machine has only 17 and 16",
+            ),
             (&[], None, "sudo apt-get install postgresql"),
         ];
         for (found, cluster, expected) in cases {
@@ -154,7 +182,10 @@ mod tests {
         for name in ["pgsql-9", "pgsql-15", "pgsql-old", "lib"] {
             std::fs::create_dir(parent.path().join(name)).expect("an empty parent");
         }
-        let names: Vec<PathBuf> = vec![parent.path().join("pgsql-15/bin"), parent.path().join("pgsql-9/bin")];
+        let names: Vec<PathBuf> = vec![
+            parent.path().join("pgsql-15/bin"),
+            parent.path().join("pgsql-9/bin"),
+        ];
         assert_eq!(versions(parent.path(), "pgsql-"), names);
     }
 }

@@ -15,7 +15,11 @@ pub(super) struct Postmaster {
     pub(super) socket_dir: PathBuf,
     stopping: bool,
     cluster: PathBuf,
+    rest: String,
 }
+
+/// Linux gives no number above 2^22, macOS none above 99,999.
+const NO_PID: i32 = i32::MAX;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -32,7 +36,11 @@ impl Postmaster {
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(Self::parse(&text, cluster)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(PostgresError::Folder { action: "reading", path, cause }),
+            Err(cause) => Err(PostgresError::Folder {
+                action: "reading",
+                path,
+                cause,
+            }),
         }
     }
 
@@ -42,7 +50,19 @@ impl Postmaster {
         let pid = lines.first()?.parse().ok()?;
         let socket_dir = PathBuf::from(*lines.get(4)?);
         let stopping = lines.get(7) == Some(&"stopping");
-        Some(Self { pid, socket_dir, stopping, cluster: cluster.to_owned() })
+        let rest = text.split_once('\n')?.1.to_owned();
+        Some(Self {
+            pid,
+            socket_dir,
+            stopping,
+            cluster: cluster.to_owned(),
+            rest,
+        })
+    }
+
+    /// The same file, naming no process.
+    pub(super) fn disowned(&self) -> String {
+        format!("{NO_PID}\n{}", self.rest)
     }
 
     pub(super) fn state(&self) -> State {
@@ -63,7 +83,9 @@ impl Postmaster {
             Ok(folder) => folder == self.cluster,
             Err(error) if error.kind() == ErrorKind::NotFound => false,
             // Root in a container may lack CAP_SYS_PTRACE; the name is open to all.
-            Err(_) => std::fs::read_to_string(process.join("comm")).is_ok_and(|name| name.starts_with("postgres")),
+            Err(_) => {
+                std::fs::read_to_string(process.join("comm")).is_ok_and(|name| name.starts_with("postgres"))
+            }
         }
     }
 }
@@ -73,7 +95,9 @@ mod tests {
     use super::*;
 
     fn pid_file(pid: u32, status: &str) -> String {
-        format!("{pid}\n/data/postgres/data\n1700000000\n5432\n/data/postgres/socket\n\n  1234  5\n{status}\n")
+        format!(
+            "{pid}\n/data/postgres/data\n1700000000\n5432\n/data/postgres/socket\n\n  1234  5\n{status}\n"
+        )
     }
 
     #[test]
@@ -83,9 +107,15 @@ mod tests {
         assert_eq!(elsewhere.state(), State::Gone);
 
         let here = std::env::current_dir().expect("a working folder");
-        assert_eq!(Postmaster::parse(&text, &here).expect("a whole file").state(), State::Ready);
+        assert_eq!(
+            Postmaster::parse(&text, &here).expect("a whole file").state(),
+            State::Ready
+        );
         let text = pid_file(std::process::id(), "stopping");
-        assert_eq!(Postmaster::parse(&text, &here).expect("a whole file").state(), State::Stopping);
+        assert_eq!(
+            Postmaster::parse(&text, &here).expect("a whole file").state(),
+            State::Stopping
+        );
     }
 
     #[test]

@@ -1,0 +1,101 @@
+//! Every statement against the real schema, and the schema against the migrations and the Rust enums.
+
+use std::collections::BTreeSet;
+
+use tokio_postgres::Client;
+
+use super::deployments::State;
+use crate::test_database::TestDatabase;
+
+const SCHEMA: &str = include_str!("../../../schema.sql");
+
+#[tokio::test]
+async fn every_statement_prepares_against_the_schema() {
+    let client = TestDatabase::create().await.connect().await;
+    let modules = [
+        ("aliases", super::aliases::ALL),
+        ("builds", super::builds::ALL),
+        ("deliveries", super::deliveries::ALL),
+        ("deployments", super::deployments::ALL),
+        ("domains", super::domains::ALL),
+        ("events", super::events::ALL),
+        ("log_lines", super::log_lines::ALL),
+        ("projects", super::projects::ALL),
+        ("routes", super::routes::ALL),
+        ("tokens", super::tokens::ALL),
+        ("uploads", super::uploads::ALL),
+    ];
+    for (module, statements) in modules {
+        for (name, sql) in statements {
+            if let Err(error) = client.prepare(sql).await {
+                panic!("{module}::{name}: {}", super::describe(&error));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn migrations_and_schema_sql_give_the_same_catalog() {
+    let migrated = TestDatabase::create().await.connect().await;
+    let direct = TestDatabase::create_empty().await.connect().await;
+    direct.batch_execute(SCHEMA).await.expect("schema.sql runs");
+    let (migrated, direct) = (catalog(&migrated).await, catalog(&direct).await);
+    let differences: Vec<&String> = migrated.symmetric_difference(&direct).collect();
+    assert!(differences.is_empty(), "{differences:#?}");
+    assert!(migrated.len() > 100, "the catalog was read");
+}
+
+/// Columns, constraints, indexes, functions and triggers, as text.
+async fn catalog(client: &Client) -> BTreeSet<String> {
+    let queries = [
+        "select format('column %s.%s %s %s %s %s', table_name, column_name, data_type, is_nullable, column_default,
+                       is_identity) as line
+         from information_schema.columns where table_schema = 'public'",
+        "select format('constraint %s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) as line
+         from pg_constraint where connamespace = 'public'::regnamespace",
+        "select indexdef as line from pg_indexes where schemaname = 'public'",
+        "select pg_get_functiondef(oid) as line from pg_proc where pronamespace = 'public'::regnamespace",
+        "select pg_get_triggerdef(oid) as line from pg_trigger where not tgisinternal",
+    ];
+    let mut lines = BTreeSet::new();
+    for query in queries {
+        let rows = client.query(query, &[]).await.expect("reads the catalog");
+        lines.extend(rows.iter().map(|row| row.get::<_, String>("line")));
+    }
+    lines.retain(|line| !line.contains("refinery_schema_history"));
+    lines
+}
+
+#[tokio::test]
+async fn the_schema_knows_exactly_the_states_of_the_code() {
+    let client = TestDatabase::create().await.connect().await;
+    let states: Vec<&str> = State::ALL.into_iter().map(State::as_str).collect();
+    assert_eq!(names_in_check(&client, "deployments_state_is_known").await, set(&states));
+    let modes = ["auto", "404-page", "single-page-application", "none"];
+    for mode in modes {
+        assert!(mode.parse::<loggia_types::manifest::NotFound>().is_ok());
+    }
+    assert_eq!(names_in_check(&client, "projects_not_found_is_known").await, set(&modes));
+    assert_eq!(names_in_check(&client, "api_tokens_kind_is_known").await, set(&["user", "builder", "edge"]));
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// The quoted words of a check constraint.
+async fn names_in_check(client: &Client, constraint: &str) -> BTreeSet<String> {
+    let query = "select pg_get_constraintdef(oid) as definition from pg_constraint where conname = $1";
+    let row = client.query_one(query, &[&constraint]).await.expect("the constraint exists");
+    let definition: String = row.get("definition");
+    definition.split('\'').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_audit_log_cannot_be_rewritten() {
+    let client = TestDatabase::create().await.connect().await;
+    client.batch_execute("insert into audit_log (action, target) values ('promote', 'shop')").await.expect("appends");
+    for change in ["update audit_log set action = 'x'", "delete from audit_log"] {
+        assert!(client.batch_execute(change).await.is_err(), "{change}");
+    }
+}

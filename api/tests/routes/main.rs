@@ -1,0 +1,15 @@
+//! The api over HTTP, against a real Postgres and a real S3 server.
+#![allow(clippy::unwrap_used, clippy::large_futures, reason = "a test that fails should say where")]
+
+mod builds;
+mod database;
+mod deployments;
+mod domains;
+mod edges;
+mod projects;
+mod webhooks;
+mod world;
+
+async fn migrate_for_tests(config: &tokio_postgres::Config) {
+    loggia_api::migrate(config).await.unwrap();
+}

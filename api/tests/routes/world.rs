@@ -1,0 +1,137 @@
+//! What a test owns: a database, a bucket, an api, and clients of it.
+
+use std::time::Duration;
+
+use loggia_api::Config;
+use loggia_client::{ApiClient, BuilderClient, EdgeClient};
+use loggia_runtime::Secret;
+use loggia_storage::embedded::{EmbeddedS3, EmbeddedS3Config};
+use loggia_storage::{Store, StoreConfig};
+use loggia_types::ProjectSlug;
+use loggia_types::api::{CreateProject, CreatedProject};
+use loggia_types::build::{BuildLimits, BuildSettings};
+use loggia_types::manifest::NotFound;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::database::TestDatabase;
+
+pub(crate) const ADMIN: &str = "admin-token-of-the-tests-0123456789";
+pub(crate) const BUILDER: &str = "builder-token-of-the-tests-0123456789";
+pub(crate) const EDGE: &str = "edge-token-of-the-tests-0123456789";
+
+pub(crate) struct World {
+    pub(crate) url: String,
+    pub(crate) api: ApiClient,
+    pub(crate) builder: BuilderClient,
+    pub(crate) edge: EdgeClient,
+    pub(crate) store: Store,
+    pub(crate) database: TestDatabase,
+    pub(crate) http: reqwest::Client,
+    stop: CancellationToken,
+    _bucket: EmbeddedS3,
+    _folder: TempDir,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        loggia_runtime::install_crypto_provider();
+        let database = TestDatabase::create().await;
+        let folder = tempfile::tempdir().unwrap();
+        let bucket = EmbeddedS3::start(EmbeddedS3Config {
+            root: folder.path().join("objects"),
+            listen: ([127, 0, 0, 1], 0).into(),
+            access_key: "tests".into(),
+            secret_key: "secret-of-the-tests".into(),
+            buckets: vec!["loggia".into()],
+        })
+        .await
+        .unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let listen = listener.local_addr().unwrap();
+        let url = format!("http://{listen}");
+        let store = StoreConfig {
+            endpoint_url: Some(bucket.endpoint_url()),
+            region: "us-east-1".into(),
+            bucket: "loggia".into(),
+            access_key: "tests".into(),
+            secret_key: "secret-of-the-tests".into(),
+        };
+        let mut config = Config {
+            listen,
+            public_url: url.clone(),
+            database: database.config.clone(),
+            database_connections: 8,
+            base_domain: "localhost".parse().unwrap(),
+            edge_url: "http://localhost:8080".parse().unwrap(),
+            store: store.clone(),
+            temp_dir: folder.path().to_owned(),
+            dns_resolver: None,
+            build_lease: Duration::from_secs(30),
+            build_limits: BuildLimits { memory_bytes: 1 << 30, cpu_millis: 1000, processes: 100, total_secs: 60 },
+            builder_token: Secret::new(BUILDER),
+            edge_token: Secret::new(EDGE),
+            admin_token: Some(Secret::new(ADMIN)),
+        };
+        change(&mut config);
+        let stop = CancellationToken::new();
+        let running = loggia_api::run_on(listener, config, stop.clone());
+        tokio::spawn(async move { running.await.unwrap() });
+        let http = reqwest::Client::new();
+        // The listener is bound: the first request waits until the api takes it.
+        assert!(http.get(format!("{url}/readyz")).send().await.unwrap().status().is_success());
+        Self {
+            api: ApiClient::new(&url, ADMIN),
+            builder: BuilderClient::new(&url, BUILDER),
+            edge: EdgeClient::new(&url, EDGE),
+            store: Store::connect(&store),
+            database,
+            http,
+            stop,
+            url,
+            _bucket: bucket,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) async fn project(&self, slug: &str) -> CreatedProject {
+        self.api.create_project(&new_project(slug)).await.unwrap()
+    }
+
+    /// One number from the database.
+    pub(crate) async fn count(&self, sql: &str) -> i64 {
+        self.database.connect().await.query_one(sql, &[]).await.unwrap().get(0)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+pub(crate) fn slug(text: &str) -> ProjectSlug {
+    text.parse().unwrap()
+}
+
+pub(crate) fn new_project(name: &str) -> CreateProject {
+    CreateProject {
+        slug: slug(name),
+        name: None,
+        repository_url: Some(format!("https://github.com/acme/{name}.git").parse().unwrap()),
+        production_branch: None,
+        build: BuildSettings::default(),
+        not_found: NotFound::default(),
+        webhook_secret: None,
+    }
+}
+
+/// `a` becomes a commit id of forty times `a`.
+pub(crate) fn sha(digit: char) -> String {
+    digit.to_string().repeat(40)
+}

@@ -1,0 +1,63 @@
+//! The secrets of an all-in-one installation: made once, kept in a file that only its owner reads.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Secrets {
+    pub(crate) admin_token: String,
+    pub(crate) builder_token: String,
+    pub(crate) edge_token: String,
+    pub(crate) s3_access_key: String,
+    pub(crate) s3_secret_key: String,
+}
+
+impl Secrets {
+    /// True when they were made just now.
+    pub(crate) fn load_or_create(data_dir: &Path) -> anyhow::Result<(Self, bool)> {
+        let file = data_dir.join("secrets.json");
+        match std::fs::read(&file) {
+            Ok(bytes) => {
+                let secrets = serde_json::from_slice(&bytes).with_context(|| format!("reading {}", file.display()))?;
+                Ok((secrets, false))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let secrets = Self::generate();
+                secrets.save(&file).with_context(|| format!("writing {}", file.display()))?;
+                Ok((secrets, true))
+            }
+            Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
+        }
+    }
+
+    fn generate() -> Self {
+        Self {
+            admin_token: token("loggia_user_"),
+            builder_token: token("loggia_builder_"),
+            edge_token: token("loggia_edge_"),
+            s3_access_key: "loggia".to_owned(),
+            s3_secret_key: token(""),
+        }
+    }
+
+    /// Whole or not at all: half a file would lock everybody out.
+    fn save(&self, file: &Path) -> anyhow::Result<()> {
+        let temporary = file.with_extension("new");
+        let _ = std::fs::remove_file(&temporary);
+        let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        out.write_all(&serde_json::to_vec_pretty(self)?)?;
+        out.sync_all()?;
+        std::fs::rename(&temporary, file)?;
+        Ok(())
+    }
+}
+
+/// 256 random bits behind a prefix that secret scanners can look for.
+fn token(prefix: &str) -> String {
+    format!("{prefix}{}", data_encoding::BASE64URL_NOPAD.encode(&rand::random::<[u8; 32]>()))
+}

@@ -1,0 +1,145 @@
+//! Asking the api: once at a time for a hostname, a bounded number at a time in all, never in a storm.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared as SharedFuture};
+use loggia_client::EdgeClient;
+use loggia_types::Hostname;
+use moka::sync::Cache;
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use super::{Resolution, Shared};
+
+/// More would only queue inside of the api, whose database has some tens of connections.
+const ASKING_MAX: usize = 64;
+
+/// After an error the same hostname is not asked again for this long.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
+
+/// With [`ASKING_MAX`] calls hanging until their timeout of 3 s, a visitor in the queue is told so instead.
+const QUEUE_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// Hostnames in [`ERROR_PAUSE`]; more than anybody can ask for within it.
+const PAUSED_MAX: u64 = 100_000;
+
+type Flight = SharedFuture<BoxFuture<'static, Resolution>>;
+
+#[derive(Clone)]
+pub(super) struct Refresher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    api: EdgeClient,
+    routes: Arc<Shared>,
+    flights: Mutex<HashMap<Hostname, Flight>>,
+    permits: Semaphore,
+    paused: Cache<Hostname, ()>,
+}
+
+impl Refresher {
+    pub(super) fn new(api: EdgeClient, routes: Arc<Shared>) -> Self {
+        let inner = Inner {
+            api,
+            routes,
+            flights: Mutex::default(),
+            permits: Semaphore::new(ASKING_MAX),
+            paused: Cache::builder().max_capacity(PAUSED_MAX).time_to_live(ERROR_PAUSE).build(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Asks, or joins those who already do, and waits for the answer.
+    pub(super) async fn ask(&self, hostname: &Hostname) -> Resolution {
+        match self.flight(hostname) {
+            Some(flight) => flight.await,
+            None => Resolution::Unavailable,
+        }
+    }
+
+    /// Asks in the background.
+    pub(super) fn start(&self, hostname: &Hostname) {
+        drop(self.flight(hostname));
+    }
+
+    /// As [`Refresher::start`], because of an event: what is under way may be from before it.
+    pub(super) fn start_at_once(&self, hostname: &Hostname) {
+        self.inner.paused.invalidate(hostname);
+        let running = self.inner.flights().get(hostname).cloned();
+        let (refresher, hostname) = (self.clone(), hostname.clone());
+        match running {
+            None => refresher.start(&hostname),
+            Some(flight) => drop(tokio::spawn(async move {
+                flight.await;
+                refresher.start(&hostname);
+            })),
+        }
+    }
+
+    fn flight(&self, hostname: &Hostname) -> Option<Flight> {
+        let mut flights = self.inner.flights();
+        if let Some(flight) = flights.get(hostname) {
+            return Some(flight.clone());
+        }
+        if self.inner.paused.contains_key(hostname) {
+            return None;
+        }
+        // A task of its own: the visitor who started it may leave, others wait for the same answer.
+        let (inner, name) = (Arc::clone(&self.inner), hostname.clone());
+        let task = tokio::spawn(async move {
+            let answer = inner.ask(&name).await;
+            inner.flights().remove(&name);
+            answer
+        });
+        let flight = async move { task.await.unwrap_or(Resolution::Unavailable) }.boxed().shared();
+        flights.insert(hostname.clone(), flight.clone());
+        Some(flight)
+    }
+}
+
+impl Inner {
+    fn flights(&self) -> std::sync::MutexGuard<'_, HashMap<Hostname, Flight>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ask(&self, hostname: &Hostname) -> Resolution {
+        let Ok(Ok(_permit)) = tokio::time::timeout(QUEUE_WAIT_MAX, self.permits.acquire()).await else {
+            debug!(%hostname, "Too many questions to the api are open to ask for {hostname}");
+            return Resolution::Unavailable;
+        };
+        let generation = self.routes.generation.load(Ordering::Acquire);
+        match self.api.route(hostname).await {
+            Ok(Some(route)) if route.hostname == *hostname => {
+                let route = self.routes.learn(route, generation).await;
+                if self.routes.held.is_invalidated(&route) {
+                    // The api has not caught up with its own event.
+                    self.pause(hostname);
+                }
+                Resolution::Found(route)
+            }
+            Ok(Some(other)) => {
+                warn!(%hostname, "Asked for {hostname}, the api answered with the route of {}", other.hostname);
+                self.pause(hostname);
+                Resolution::Unavailable
+            }
+            Ok(None) => {
+                self.routes.forget(hostname).await;
+                Resolution::Unknown
+            }
+            Err(error) => {
+                self.pause(hostname);
+                warn!(%hostname, error = %error, "The route of {hostname} could not be asked for");
+                Resolution::Unavailable
+            }
+        }
+    }
+
+    fn pause(&self, hostname: &Hostname) {
+        self.paused.insert(hostname.clone(), ());
+    }
+}
