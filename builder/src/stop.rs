@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopReason {
+pub(crate) enum StopReason {
     /// A person cancelled the deployment.
     Cancelled,
     /// The build belongs to another builder now, or the api could not be asked for the whole lease.
@@ -18,23 +18,23 @@ pub enum StopReason {
 
 /// The first reason stands; later ones change nothing.
 #[derive(Debug, Clone, Default)]
-pub struct Stop {
+pub(crate) struct Stop {
     token: CancellationToken,
     reason: Arc<OnceLock<StopReason>>,
 }
 
 impl Stop {
-    pub fn stop(&self, reason: StopReason) {
+    pub(crate) fn stop(&self, reason: StopReason) {
         // Somebody else's reason came first: it is the one that people are told.
         let _ = self.reason.set(reason);
         self.token.cancel();
     }
 
-    pub fn token(&self) -> &CancellationToken {
+    pub(crate) fn token(&self) -> &CancellationToken {
         &self.token
     }
 
-    pub fn reason(&self) -> Option<StopReason> {
+    pub(crate) fn reason(&self) -> Option<StopReason> {
         self.reason.get().copied()
     }
 }

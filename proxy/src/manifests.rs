@@ -17,7 +17,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(8);
 const MISSING_TTL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
+pub(crate) enum ManifestError {
     /// A route names it, but the store does not have it.
     #[error("deployment {0} has no manifest in the store")]
     Missing(DeploymentRef),
@@ -28,33 +28,41 @@ pub enum ManifestError {
 }
 
 #[derive(Debug, Clone)]
-pub struct Manifests {
+pub(crate) struct Manifests {
     store: Store,
     known: Cache<DeploymentRef, Arc<Manifest>>,
     missing: Cache<DeploymentRef, ()>,
 }
 
 impl Manifests {
-    pub fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store) -> Self {
         let weight = |_: &DeploymentRef, manifest: &Arc<Manifest>| {
             u32::try_from(manifest.heap_bytes()).unwrap_or(u32::MAX)
         };
         Self {
             store,
-            known: Cache::builder().max_capacity(HEAP_BYTES_MAX).weigher(weight).build(),
-            missing: Cache::builder().max_capacity(10_000).time_to_live(MISSING_TTL).build(),
+            known: Cache::builder()
+                .max_capacity(HEAP_BYTES_MAX)
+                .weigher(weight)
+                .build(),
+            missing: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(MISSING_TTL)
+                .build(),
         }
     }
 
     /// Reads a manifest once, however many requests wait for it. Errors are not kept.
-    pub async fn get(&self, deployment: DeploymentRef) -> Result<Arc<Manifest>, Arc<ManifestError>> {
+    pub(crate) async fn get(&self, deployment: DeploymentRef) -> Result<Arc<Manifest>, Arc<ManifestError>> {
         if let Some(manifest) = self.known.get(&deployment).await {
             return Ok(manifest);
         }
         if self.missing.contains_key(&deployment) {
             return Err(Arc::new(ManifestError::Missing(deployment)));
         }
-        self.known.try_get_with(deployment, Box::pin(self.read(deployment))).await
+        self.known
+            .try_get_with(deployment, Box::pin(self.read(deployment)))
+            .await
     }
 
     async fn read(&self, deployment: DeploymentRef) -> Result<Arc<Manifest>, ManifestError> {

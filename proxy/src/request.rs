@@ -12,7 +12,7 @@ const HEADERS_MAX: usize = 100;
 const TARGET_BYTES_MAX: usize = 8 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     #[error("the address is longer than {TARGET_BYTES_MAX} bytes")]
     TargetTooLong,
     #[error("the request has more than {HEADERS_MAX} headers, or more than {HEAD_BYTES_MAX} bytes of them")]
@@ -26,7 +26,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub fn status(self) -> StatusCode {
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -37,12 +37,16 @@ impl Refusal {
 }
 
 /// Checks the head of a request and tells whom it is for.
-pub fn admit(head: &RequestHeader) -> Result<Hostname, Refusal> {
+pub(crate) fn admit(head: &RequestHeader) -> Result<Hostname, Refusal> {
     if head.raw_path().len() > TARGET_BYTES_MAX {
         return Err(Refusal::TargetTooLong);
     }
     // Name, value, `: ` and the line end.
-    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let fields: usize = head
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
     if head.headers.len() > HEADERS_MAX || fields + head.raw_path().len() > HEAD_BYTES_MAX {
         return Err(Refusal::HeadTooLarge);
     }
@@ -56,8 +60,14 @@ pub fn admit(head: &RequestHeader) -> Result<Hostname, Refusal> {
 }
 
 fn names_upgrade(head: &RequestHeader) -> bool {
-    let lines = head.headers.get_all(CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
+    let lines = head
+        .headers
+        .get_all(CONNECTION)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
 }
 
 /// The host of `Host`, `:authority` and an absolute target, all of which must agree.
@@ -67,8 +77,15 @@ fn hostname(head: &RequestHeader) -> Result<Hostname, Refusal> {
         RawTargetAuthority::AmbiguousAuthority => return Err(Refusal::Host),
         RawTargetAuthority::Absolute { authority, .. } => Some(authority),
     };
-    let pseudo = head.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let mut fields = head.headers.get_all(HOST).into_iter().map(http::HeaderValue::as_bytes);
+    let pseudo = head
+        .uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    let mut fields = head
+        .headers
+        .get_all(HOST)
+        .into_iter()
+        .map(http::HeaderValue::as_bytes);
     let (field, second) = (fields.next(), fields.next());
     if second.is_some() {
         return Err(Refusal::Host);
@@ -89,9 +106,11 @@ fn parse_host(value: &[u8]) -> Result<Hostname, Refusal> {
 }
 
 /// Path and query as they were sent, also from an absolute target (RFC 9112 §3.2.2).
-pub fn target(head: &RequestHeader) -> &[u8] {
+pub(crate) fn target(head: &RequestHeader) -> &[u8] {
     match raw_target_authority(head.raw_path()) {
-        RawTargetAuthority::Absolute { path_and_query: b"", .. } => b"/",
+        RawTargetAuthority::Absolute {
+            path_and_query: b"", ..
+        } => b"/",
         RawTargetAuthority::Absolute { path_and_query, .. } => path_and_query,
         RawTargetAuthority::None | RawTargetAuthority::AmbiguousAuthority => head.raw_path(),
     }
@@ -115,24 +134,55 @@ mod tests {
         let cases: &[(&str, Lines, Result<&str, Refusal>)] = &[
             ("/", &[("Host", "shop.localhost")], Ok("shop.localhost")),
             ("/", &[("Host", "SHOP.localhost:8080")], Ok("shop.localhost")),
-            ("http://shop.localhost/x", &[("Host", "shop.localhost")], Ok("shop.localhost")),
-            ("http://shop.localhost/x", &[("Host", "blog.localhost")], Err(Refusal::Host)),
+            (
+                "http://shop.localhost/x",
+                &[("Host", "shop.localhost")],
+                Ok("shop.localhost"),
+            ),
+            (
+                "http://shop.localhost/x",
+                &[("Host", "blog.localhost")],
+                Err(Refusal::Host),
+            ),
             ("http://shop.localhost/x", &[], Ok("shop.localhost")),
             ("/", &[], Err(Refusal::Host)),
             ("/", &[("Host", "")], Err(Refusal::Host)),
-            ("/", &[("Host", "a.localhost"), ("Host", "a.localhost")], Err(Refusal::Host)),
-            ("/", &[("Host", "a.localhost"), ("Host", "b.localhost")], Err(Refusal::Host)),
+            (
+                "/",
+                &[("Host", "a.localhost"), ("Host", "a.localhost")],
+                Err(Refusal::Host),
+            ),
+            (
+                "/",
+                &[("Host", "a.localhost"), ("Host", "b.localhost")],
+                Err(Refusal::Host),
+            ),
             ("/", &[("Host", "a.localhost, b.localhost")], Err(Refusal::Host)),
             ("/", &[("Host", "user@a.localhost")], Err(Refusal::Host)),
             ("/", &[("Host", "a.localhost/../b")], Err(Refusal::Host)),
-            ("/", &[("Host", "a.localhost"), ("Upgrade", "websocket")], Err(Refusal::Upgrade)),
-            ("/", &[("Host", "a.localhost"), ("Connection", "close, Upgrade")], Err(Refusal::Upgrade)),
+            (
+                "/",
+                &[("Host", "a.localhost"), ("Upgrade", "websocket")],
+                Err(Refusal::Upgrade),
+            ),
+            (
+                "/",
+                &[("Host", "a.localhost"), ("Connection", "close, Upgrade")],
+                Err(Refusal::Upgrade),
+            ),
         ];
         for (target, lines, expected) in cases {
             let admitted = admit(&head("GET", target, lines));
-            assert_eq!(admitted.as_ref().map(Hostname::as_str), expected.as_ref().copied(), "{target} {lines:?}");
+            assert_eq!(
+                admitted.as_ref().map(Hostname::as_str),
+                expected.as_ref().copied(),
+                "{target} {lines:?}"
+            );
         }
-        assert_eq!(admit(&head("TRACE", "/", &[("Host", "a.localhost")])), Err(Refusal::Method));
+        assert_eq!(
+            admit(&head("TRACE", "/", &[("Host", "a.localhost")])),
+            Err(Refusal::Method)
+        );
     }
 
     #[test]
@@ -140,15 +190,24 @@ mod tests {
         let host = ("Host", "a.localhost");
         let long = format!("/{}", "a".repeat(TARGET_BYTES_MAX));
         assert_eq!(admit(&head("GET", &long, &[host])), Err(Refusal::TargetTooLong));
-        let many: Vec<_> = std::iter::once(host).chain((0..HEADERS_MAX).map(|_| ("x", "y"))).collect();
+        let many: Vec<_> = std::iter::once(host)
+            .chain((0..HEADERS_MAX).map(|_| ("x", "y")))
+            .collect();
         assert_eq!(admit(&head("GET", "/", &many)), Err(Refusal::HeadTooLarge));
         let large = "v".repeat(HEAD_BYTES_MAX);
-        assert_eq!(admit(&head("GET", "/", &[host, ("x", &large)])), Err(Refusal::HeadTooLarge));
+        assert_eq!(
+            admit(&head("GET", "/", &[host, ("x", &large)])),
+            Err(Refusal::HeadTooLarge)
+        );
     }
 
     #[test]
     fn an_absolute_target_is_read_like_a_plain_one() {
-        for (sent, expected) in [("http://a.localhost/x?y", "/x?y"), ("http://a.localhost", "/"), ("/x?y", "/x?y")] {
+        for (sent, expected) in [
+            ("http://a.localhost/x?y", "/x?y"),
+            ("http://a.localhost", "/"),
+            ("/x?y", "/x?y"),
+        ] {
             assert_eq!(target(&head("GET", sent, &[])), expected.as_bytes(), "{sent}");
         }
     }

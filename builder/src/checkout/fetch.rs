@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use git2::build::CheckoutBuilder;
 use git2::{
-    AutotagOption, Commit, FetchOptions, ObjectType, Oid, Progress, ProxyOptions, RemoteCallbacks, RemoteRedirect,
-    Repository, RepositoryInitOptions,
+    AutotagOption, Commit, FetchOptions, ObjectType, Oid, Progress, ProxyOptions, RemoteCallbacks,
+    RemoteRedirect, Repository, RepositoryInitOptions,
 };
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
@@ -29,8 +29,18 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(limits: CheckoutLimits, stop: CancellationToken, lines: UnboundedSender<String>) -> Self {
-        Self { limits, stop, lines, exceeded: RefCell::new(None), last_line: Cell::new(Instant::now()) }
+    pub(super) fn new(
+        limits: CheckoutLimits,
+        stop: CancellationToken,
+        lines: UnboundedSender<String>,
+    ) -> Self {
+        Self {
+            limits,
+            stop,
+            lines,
+            exceeded: RefCell::new(None),
+            last_line: Cell::new(Instant::now()),
+        }
     }
 
     fn say(&self, line: String) {
@@ -39,7 +49,11 @@ impl Watch {
     }
 
     pub(super) fn check(&self) -> Result<(), CheckoutError> {
-        if self.stop.is_cancelled() { Err(CheckoutError::Stopped) } else { Ok(()) }
+        if self.stop.is_cancelled() {
+            Err(CheckoutError::Stopped)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether the transfer may go on.
@@ -48,8 +62,13 @@ impl Watch {
             let limit = size(self.limits.transfer_bytes as u64);
             *self.exceeded.borrow_mut() = Some(format!("The repository sends more than {limit}."));
         } else if progress.total_objects() > self.limits.objects {
-            let (found, limit) = (thousands(progress.total_objects()), thousands(self.limits.objects));
-            *self.exceeded.borrow_mut() = Some(format!("The repository sends {found} objects; at most {limit} are allowed."));
+            let (found, limit) = (
+                thousands(progress.total_objects()),
+                thousands(self.limits.objects),
+            );
+            *self.exceeded.borrow_mut() = Some(format!(
+                "The repository sends {found} objects; at most {limit} are allowed."
+            ));
         } else if self.last_line.get().elapsed() >= PROGRESS_AFTER {
             self.last_line.set(Instant::now());
             self.say(describe(progress));
@@ -64,10 +83,25 @@ impl Watch {
     }
 }
 
-enum Fetched {
-    Done,
-    /// The server does not hand out this object.
-    Refused,
+/// Why a download did not come to its end.
+enum Failed {
+    Aborted(CheckoutError),
+    Transfer(git2::Error),
+}
+
+impl From<CheckoutError> for Failed {
+    fn from(error: CheckoutError) -> Self {
+        Self::Aborted(error)
+    }
+}
+
+impl Failed {
+    fn sorted(self, checkout: &Checkout) -> CheckoutError {
+        match self {
+            Self::Aborted(reason) => reason,
+            Self::Transfer(error) => errors::of_transfer(&error, &checkout.url),
+        }
+    }
 }
 
 pub(super) fn run(checkout: &Checkout, watch: &Watch) -> Result<(), CheckoutError> {
@@ -83,10 +117,17 @@ pub(super) fn run(checkout: &Checkout, watch: &Watch) -> Result<(), CheckoutErro
     let tree = commit.tree().map_err(|error| damaged(&error))?;
     let facts = tree::check(&repository, &tree, watch)?;
     if facts.submodules > 0 {
-        watch.say(format!("{} submodules are left empty: they are not fetched.", facts.submodules));
+        watch.say(format!(
+            "{} submodules are left empty: they are not fetched.",
+            facts.submodules
+        ));
     }
     write_files(&repository, checkout, &commit)?;
-    watch.say(format!("Checked out {} with {} files.", checkout.commit.short(), thousands(facts.files)));
+    watch.say(format!(
+        "Checked out {} with {} files.",
+        checkout.commit.short(),
+        thousands(facts.files)
+    ));
     Ok(())
 }
 
@@ -98,17 +139,23 @@ fn find_commit<'r>(
     watch: &Watch,
 ) -> Result<Commit<'r>, CheckoutError> {
     let exact = format!("+{wanted}:refs/loggia/commit");
-    if let Fetched::Done = download(repository, checkout, &exact, 1, watch)?
-        && let Some(commit) = found(repository, wanted)?
-    {
+    match download(repository, checkout, &exact, 1, watch) {
+        Err(Failed::Transfer(error)) if errors::is_object_refused(&error) => {}
+        done => done.map_err(|failed| failed.sorted(checkout))?,
+    }
+    if let Some(commit) = found(repository, wanted)? {
         return Ok(commit);
     }
     let branch = format!("+{}:refs/loggia/branch", checkout.branch.reference());
     for depth in [1, DEPTH_ALL] {
         if depth == DEPTH_ALL {
-            watch.say(format!("{} is not the tip of {}, fetching its history.", checkout.commit.short(), checkout.branch));
+            watch.say(format!(
+                "{} is not the tip of {}, fetching its history.",
+                checkout.commit.short(),
+                checkout.branch
+            ));
         }
-        download(repository, checkout, &branch, depth, watch)?;
+        download(repository, checkout, &branch, depth, watch).map_err(|failed| failed.sorted(checkout))?;
         if let Some(commit) = found(repository, wanted)? {
             return Ok(commit);
         }
@@ -136,11 +183,11 @@ fn download(
     refspec: &str,
     depth: i32,
     watch: &Watch,
-) -> Result<Fetched, CheckoutError> {
+) -> Result<(), Failed> {
     watch.check()?;
     let mut remote = repository
         .remote_anonymous(checkout.url.as_str())
-        .map_err(|error| errors::of_disk("naming the repository", &error))?;
+        .map_err(Failed::Transfer)?;
     let mut callbacks = RemoteCallbacks::new();
     callbacks.transfer_progress(|progress| watch.on_transfer(&progress));
     callbacks.sideband_progress(|_| !watch.stop.is_cancelled());
@@ -155,23 +202,22 @@ fn download(
         .depth(depth);
     let downloaded = remote.download(&[refspec], Some(&mut options));
     if let Some(aborted) = watch.aborted() {
-        return Err(aborted);
+        return Err(Failed::Aborted(aborted));
     }
-    match downloaded {
-        Ok(()) => {
-            let stats = remote.stats();
-            if stats.total_objects() > 0 {
-                watch.say(describe(&stats));
-            }
-            Ok(Fetched::Done)
-        }
-        Err(error) if errors::is_object_refused(&error) => Ok(Fetched::Refused),
-        Err(error) => Err(errors::of_transfer(&error, &checkout.url)),
+    downloaded.map_err(Failed::Transfer)?;
+    let stats = remote.stats();
+    if stats.total_objects() > 0 {
+        watch.say(describe(&stats));
     }
+    Ok(())
 }
 
 /// Writes the files, and what a build may ask git for: its branch and where it came from.
-fn write_files(repository: &Repository, checkout: &Checkout, commit: &Commit<'_>) -> Result<(), CheckoutError> {
+fn write_files(
+    repository: &Repository,
+    checkout: &Checkout,
+    commit: &Commit<'_>,
+) -> Result<(), CheckoutError> {
     let disk = |doing: &'static str| move |error: git2::Error| errors::of_disk(doing, &error);
     let object = commit.as_object();
     debug_assert_eq!(object.kind(), Some(ObjectType::Commit));
@@ -184,9 +230,14 @@ fn write_files(repository: &Repository, checkout: &Checkout, commit: &Commit<'_>
         .reference(&reference, commit.id(), true, "checkout")
         .and_then(|_| repository.set_head(&reference));
     if attached.is_err() {
-        repository.set_head_detached(commit.id()).map_err(disk("setting HEAD"))?;
+        repository
+            .set_head_detached(commit.id())
+            .map_err(disk("setting HEAD"))?;
     }
-    repository.remote("origin", checkout.url.as_str()).map(drop).map_err(disk("naming the remote"))
+    repository
+        .remote("origin", checkout.url.as_str())
+        .map(drop)
+        .map_err(disk("naming the remote"))
 }
 
 fn damaged(error: &git2::Error) -> CheckoutError {
@@ -195,7 +246,10 @@ fn damaged(error: &git2::Error) -> CheckoutError {
 
 fn describe(progress: &Progress<'_>) -> String {
     let objects = thousands(progress.received_objects());
-    format!("Received {objects} objects, {}", size(progress.received_bytes() as u64))
+    format!(
+        "Received {objects} objects, {}",
+        size(progress.received_bytes() as u64)
+    )
 }
 
 /// `1,204`
@@ -221,7 +275,11 @@ pub(super) fn size(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{bytes} bytes")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
 }
 
 #[cfg(test)]
@@ -231,8 +289,12 @@ mod tests {
     #[test]
     fn numbers_are_written_for_people() {
         let counts = [(0, "0"), (999, "999"), (1_204, "1,204"), (1_234_567, "1,234,567")];
-        counts.iter().for_each(|(count, text)| assert_eq!(thousands(*count), *text));
+        counts
+            .iter()
+            .for_each(|(count, text)| assert_eq!(thousands(*count), *text));
         let sizes = [(7, "7 bytes"), (3_250_586, "3.1 MiB"), (2 << 30, "2.0 GiB")];
-        sizes.iter().for_each(|(bytes, text)| assert_eq!(size(*bytes), *text));
+        sizes
+            .iter()
+            .for_each(|(bytes, text)| assert_eq!(size(*bytes), *text));
     }
 }

@@ -23,7 +23,11 @@ pub(super) struct TreeFacts {
 
 /// Without recursion, and bounded by the number of entries: ten nested trees of ten equal entries are ten objects
 /// and ten thousand million files.
-pub(super) fn check(repository: &Repository, root: &Tree<'_>, watch: &Watch) -> Result<TreeFacts, CheckoutError> {
+pub(super) fn check(
+    repository: &Repository,
+    root: &Tree<'_>,
+    watch: &Watch,
+) -> Result<TreeFacts, CheckoutError> {
     let mut facts = TreeFacts::default();
     let mut folders = 0;
     let mut waiting = vec![(root.id(), 0_usize)];
@@ -36,7 +40,10 @@ pub(super) fn check(repository: &Repository, root: &Tree<'_>, watch: &Watch) -> 
             let name = entry.name_bytes();
             check_name(name, path_len)?;
             if !names.insert(name.to_vec()) {
-                return Err(theirs(format!("has {} twice in one folder", String::from_utf8_lossy(name))));
+                return Err(theirs(&format!(
+                    "has {} twice in one folder",
+                    String::from_utf8_lossy(name)
+                )));
             }
             match entry.kind() {
                 Some(ObjectType::Tree) => waiting.push((entry.id(), path_len + name.len() + 1)),
@@ -46,7 +53,10 @@ pub(super) fn check(repository: &Repository, root: &Tree<'_>, watch: &Watch) -> 
         }
         // Folders count as well: a tree of nothing but folders takes as long to write.
         if facts.files + folders + waiting.len() > watch.limits.files {
-            return Err(theirs(format!("has more than {} files and folders", watch.limits.files)));
+            return Err(theirs(&format!(
+                "has more than {} files and folders",
+                watch.limits.files
+            )));
         }
     }
     Ok(facts)
@@ -58,10 +68,16 @@ fn check_name(name: &[u8], path_len: usize) -> Result<(), CheckoutError> {
         || name.eq_ignore_ascii_case(b".git")
         || name.iter().any(|byte| matches!(byte, b'/' | 0));
     if is_hostile {
-        return Err(theirs(format!("holds a file with the name {:?}, which git does not allow", shown())));
+        return Err(theirs(&format!(
+            "holds a file with the name {:?}, which git does not allow",
+            shown()
+        )));
     }
     if path_len + name.len() > PATH_LEN_MAX {
-        return Err(theirs(format!("holds a path of more than {PATH_LEN_MAX} bytes, which ends in {}", shown())));
+        return Err(theirs(&format!(
+            "holds a path of more than {PATH_LEN_MAX} bytes, which ends in {}",
+            shown()
+        )));
     }
     Ok(())
 }
@@ -80,15 +96,21 @@ fn add_file(
     facts.bytes = facts.bytes.saturating_add(bytes);
     if bytes > watch.limits.file_bytes {
         let (found, limit) = (size(bytes), size(watch.limits.file_bytes));
-        return Err(theirs(format!("holds {}, a file of {found}; at most {limit} are allowed", String::from_utf8_lossy(name))));
+        return Err(theirs(&format!(
+            "holds {}, a file of {found}; at most {limit} are allowed",
+            String::from_utf8_lossy(name)
+        )));
     }
     if facts.bytes > watch.limits.tree_bytes {
-        return Err(theirs(format!("holds more than {}", size(watch.limits.tree_bytes))));
+        return Err(theirs(&format!(
+            "holds more than {}",
+            size(watch.limits.tree_bytes)
+        )));
     }
     Ok(())
 }
 
-fn theirs(what: String) -> CheckoutError {
+fn theirs(what: &str) -> CheckoutError {
     CheckoutError::Theirs(format!("The repository {what}."))
 }
 

@@ -34,26 +34,56 @@ pub(super) struct Project<'t> {
     pub(super) package: Option<&'t Package>,
 }
 
-const JS_EXTENSIONS_OF_NEXT: &[&str] = &["next.config.js", "next.config.mjs", "next.config.cjs", "next.config.ts"];
-
-const ASTRO_CONFIGS: &[&str] =
-    &["astro.config.mjs", "astro.config.js", "astro.config.ts", "astro.config.mts", "astro.config.cjs"];
-
-const VITE_CONFIGS: &[&str] = &[
-    "vite.config.js", "vite.config.ts", "vite.config.mjs", "vite.config.mts", "vite.config.cjs", "vite.config.cts",
+const JS_EXTENSIONS_OF_NEXT: &[&str] = &[
+    "next.config.js",
+    "next.config.mjs",
+    "next.config.cjs",
+    "next.config.ts",
 ];
 
-const ELEVENTY_CONFIGS: &[&str] =
-    &[".eleventy.js", "eleventy.config.js", "eleventy.config.mjs", "eleventy.config.cjs", "eleventy.config.ts"];
+const ASTRO_CONFIGS: &[&str] = &[
+    "astro.config.mjs",
+    "astro.config.js",
+    "astro.config.ts",
+    "astro.config.mts",
+    "astro.config.cjs",
+];
+
+const VITE_CONFIGS: &[&str] = &[
+    "vite.config.js",
+    "vite.config.ts",
+    "vite.config.mjs",
+    "vite.config.mts",
+    "vite.config.cjs",
+    "vite.config.cts",
+];
+
+const ELEVENTY_CONFIGS: &[&str] = &[
+    ".eleventy.js",
+    "eleventy.config.js",
+    "eleventy.config.mjs",
+    "eleventy.config.cjs",
+    "eleventy.config.ts",
+];
 
 const HUGO_CONFIGS: &[&str] = &[
-    "hugo.toml", "hugo.yaml", "hugo.yml", "hugo.json", "config/_default/hugo.toml", "config/_default/hugo.yaml",
+    "hugo.toml",
+    "hugo.yaml",
+    "hugo.yml",
+    "hugo.json",
+    "config/_default/hugo.toml",
+    "config/_default/hugo.yaml",
     "config/_default/hugo.json",
 ];
 
 /// Hugo's older names, which other programs use as well.
-const HUGO_OLD_CONFIGS: &[&str] =
-    &["config.toml", "config.yaml", "config.yml", "config.json", "config/_default/config.toml"];
+const HUGO_OLD_CONFIGS: &[&str] = &[
+    "config.toml",
+    "config.yaml",
+    "config.yml",
+    "config.json",
+    "config/_default/config.toml",
+];
 
 pub(super) const FRAMEWORKS: &[Framework] = &[
     Framework {
@@ -126,12 +156,14 @@ impl Signal {
     /// What was found, to be told: `package.json depends on vite`.
     pub(super) fn find(&self, project: &Project<'_>) -> Option<String> {
         match self {
-            Self::Dependency(name) => {
-                project.package?.depends_on(name).then(|| format!("package.json depends on {name}"))
-            }
+            Self::Dependency(name) => project
+                .package?
+                .depends_on(name)
+                .then(|| format!("package.json depends on {name}")),
             Self::File(names, text) => {
                 let is_it = |name: &&&str| {
-                    project.has(name) && text.is_none_or(|text| project.text(name).to_lowercase().contains(text))
+                    project.has(name)
+                        && text.is_none_or(|text| project.text(name).to_lowercase().contains(text))
                 };
                 names.iter().find(is_it).map(|name| format!("there is a {name}"))
             }
@@ -150,7 +182,11 @@ impl Framework {
         let named = self.output_setting.and_then(|key| string_setting(&config, key));
         let named = named.and_then(|folder| {
             // Vite's output folder is relative to its own root, usually `../dist` from `src`.
-            let base = if self.name == "Vite" { string_setting(&config, "root").unwrap_or_default() } else { String::new() };
+            let base = if self.name == "Vite" {
+                string_setting(&config, "root").unwrap_or_default()
+            } else {
+                String::new()
+            };
             normalised(&format!("{base}/{folder}"))
         });
         named.unwrap_or_else(|| self.output.to_owned())
@@ -164,7 +200,11 @@ impl Project<'_> {
 
     /// Empty when the file is not there or is no text.
     fn text(&self, name: &str) -> String {
-        self.tree.read(&join(self.root, name)).ok().flatten().unwrap_or_default()
+        self.tree
+            .read(&join(self.root, name))
+            .ok()
+            .flatten()
+            .unwrap_or_default()
     }
 
     /// The first of these files, without comments.
@@ -205,7 +245,9 @@ fn next_without_export(project: &Project<'_>) -> Option<&'static str> {
 }
 
 fn kit_without_static_adapter(project: &Project<'_>) -> Option<&'static str> {
-    let is_static = project.package.is_some_and(|package| package.depends_on("@sveltejs/adapter-static"));
+    let is_static = project
+        .package
+        .is_some_and(|package| package.depends_on("@sveltejs/adapter-static"));
     (!is_static).then_some(
         "SvelteKit builds a server here, and Loggia hosts files. Install `@sveltejs/adapter-static`, use it in \
          svelte.config.js, and set `export const prerender = true` in src/routes/+layout.js.",

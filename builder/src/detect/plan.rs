@@ -28,15 +28,28 @@ struct Guess {
 pub fn plan(tree: &FileTree, settings: &BuildSettings) -> Result<BuildPlan, DetectError> {
     let root = folder("root folder", &settings.root)?;
     if !tree.has_folder(&root) {
-        return Err(refused(format!("The root folder `{root}` is not in the repository. Correct it in the settings.")));
+        return Err(refused(format!(
+            "The root folder `{root}` is not in the repository. Correct it in the settings."
+        )));
     }
     let own_install = command("install command", settings.install_command.as_deref())?;
     let own_build = command("build command", settings.build_command.as_deref())?;
-    let own_output = settings.output.as_deref().map(|text| folder("output folder", text)).transpose()?;
+    let own_output = settings
+        .output
+        .as_deref()
+        .map(|text| folder("output folder", text))
+        .transpose()?;
 
     let package = Package::find(tree, &root)?;
-    let project = Project { tree, root: &root, package: package.as_ref() };
-    let manager = package.as_ref().map(|_| manager::choose(tree, &root)).transpose()?;
+    let project = Project {
+        tree,
+        root: &root,
+        package: package.as_ref(),
+    };
+    let manager = package
+        .as_ref()
+        .map(|_| manager::choose(tree, &root))
+        .transpose()?;
     let is_fixed = own_build.is_some() || own_output.is_some();
     let guess = guess(&project, manager.as_ref(), is_fixed)?;
     let is_plain_but_built = guess.build.is_none() && own_build.as_ref().is_some_and(Option::is_some);
@@ -45,7 +58,10 @@ pub fn plan(tree: &FileTree, settings: &BuildSettings) -> Result<BuildPlan, Dete
     let install = match own_install {
         Some(own) => own,
         // Plain files need no packages, even when there is a package.json beside them.
-        None => build.as_ref().and(manager.as_ref()).map(|manager| manager.install.clone()),
+        None => build
+            .as_ref()
+            .and(manager.as_ref())
+            .map(|manager| manager.install.clone()),
     };
     let used = manager.filter(|_| install.is_some() || build.is_some());
     let install_is_ours = settings.install_command.is_none();
@@ -56,7 +72,11 @@ pub fn plan(tree: &FileTree, settings: &BuildSettings) -> Result<BuildPlan, Dete
             .as_ref()
             .filter(|_| install_is_ours)
             .map_or(root.clone(), |manager| manager.workdir.clone()),
-        problems: used.filter(|_| install_is_ours).and_then(|manager| manager.problem).into_iter().collect(),
+        problems: used
+            .filter(|_| install_is_ours)
+            .and_then(|manager| manager.problem)
+            .into_iter()
+            .collect(),
         framework: guess.framework,
         install,
         build,
@@ -88,9 +108,18 @@ fn guess(project: &Project<'_>, manager: Option<&Chosen>, is_fixed: bool) -> Res
         });
     }
     if is_fixed || project.tree.has_file(&join(project.root, "index.html")) {
-        let why = if is_fixed { "No known framework" } else { "Plain files, because there is an index.html" };
+        let why = if is_fixed {
+            "No known framework"
+        } else {
+            "Plain files, because there is an index.html"
+        };
         let output = Output::folder(".");
-        return Ok(Guess { framework: PLAIN_FILES.to_owned(), build: None, output, why: why.to_owned() });
+        return Ok(Guess {
+            framework: PLAIN_FILES.to_owned(),
+            build: None,
+            output,
+            why: why.to_owned(),
+        });
     }
     Err(nothing_found(project))
 }
@@ -106,12 +135,15 @@ fn framework_guess(
         return Err(refused(reason.to_owned()));
     }
     let script = project.package.and_then(|package| {
-        package.script_that_runs(framework.command).or_else(|| package.build_script())
+        package
+            .script_that_runs(framework.command)
+            .or_else(|| package.build_script())
     });
     let (build, by) = match (script, manager) {
-        (Some(script), Some(manager)) => {
-            (format!("{} run {script}", manager.manager.name()), format!("; build script `{script}`"))
-        }
+        (Some(script), Some(manager)) => (
+            format!("{} run {script}", manager.manager.name()),
+            format!("; build script `{script}`"),
+        ),
         _ => (framework.command.to_owned(), String::new()),
     };
     Ok(Guess {
@@ -123,7 +155,11 @@ fn framework_guess(
 }
 
 fn nothing_found(project: &Project<'_>) -> DetectError {
-    let place = if project.root.is_empty() { "the repository's root".to_owned() } else { format!("`{}`", project.root) };
+    let place = if project.root.is_empty() {
+        "the repository's root".to_owned()
+    } else {
+        format!("`{}`", project.root)
+    };
     refused(match project.package {
         Some(_) => format!(
             "The package.json in {place} names no known framework and has no `build` script that can be run here. \
@@ -137,8 +173,14 @@ fn nothing_found(project: &Project<'_>) -> DetectError {
 }
 
 fn explain(why: &str, has_own_build: bool, manager: Option<&Chosen>) -> String {
-    let own = if has_own_build { "; build command from the settings" } else { "" };
-    let manager = manager.map(|manager| format!("; {}", manager.because)).unwrap_or_default();
+    let own = if has_own_build {
+        "; build command from the settings"
+    } else {
+        ""
+    };
+    let manager = manager
+        .map(|manager| format!("; {}", manager.because))
+        .unwrap_or_default();
     format!("{why}{own}{manager}.")
 }
 
@@ -157,7 +199,9 @@ fn folder(what: &str, text: &str) -> Result<String, DetectError> {
         return Ok(parts.collect::<Vec<_>>().join("/"));
     };
     let shown: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
-    Err(refused(format!("The {what} `{shown}` {reason}. Write it like `packages/site`, relative to the repository.")))
+    Err(refused(format!(
+        "The {what} `{shown}` {reason}. Write it like `packages/site`, relative to the repository."
+    )))
 }
 
 /// `Some(None)`: the owner says that there is nothing to run.
@@ -166,10 +210,14 @@ fn command(what: &str, text: Option<&str>) -> Result<Option<Option<String>>, Det
         return Ok(None);
     };
     if text.starts_with('-') {
-        return Err(refused(format!("The {what} begins with `-`: that is an option and no command.")));
+        return Err(refused(format!(
+            "The {what} begins with `-`: that is an option and no command."
+        )));
     }
     if text.contains('\0') || text.len() > COMMAND_LEN_MAX {
-        return Err(refused(format!("The {what} is longer than {COMMAND_LEN_MAX} bytes or holds a NUL character.")));
+        return Err(refused(format!(
+            "The {what} is longer than {COMMAND_LEN_MAX} bytes or holds a NUL character."
+        )));
     }
     Ok(Some((!text.is_empty()).then(|| text.to_owned())))
 }

@@ -3,8 +3,22 @@
 
 /// Command lines of hosting platforms: a build that calls one would deploy somewhere else, or wait for a login.
 const HOSTING_CLIS: [&str; 16] = [
-    "netlify", "netlify-cli", "ntl", "vercel", "now", "wrangler", "firebase", "firebase-tools", "gh-pages", "surge",
-    "heroku", "flyctl", "railway", "amplify", "loggia", "angular-cli-ghpages",
+    "netlify",
+    "netlify-cli",
+    "ntl",
+    "vercel",
+    "now",
+    "wrangler",
+    "firebase",
+    "firebase-tools",
+    "gh-pages",
+    "surge",
+    "heroku",
+    "flyctl",
+    "railway",
+    "amplify",
+    "loggia",
+    "angular-cli-ghpages",
 ];
 
 /// Signs that a script serves or watches instead of building.
@@ -12,7 +26,8 @@ const NEVER_ENDING: [&str; 6] = ["--serve", "--watch", "-w", "serve", "server", 
 
 /// The words of a shell command, without what joins commands.
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| c.is_whitespace() || "&|;()\"'`".contains(c)).filter(|word| !word.is_empty())
+    text.split(|c: char| c.is_whitespace() || "&|;()\"'`".contains(c))
+        .filter(|word| !word.is_empty())
 }
 
 /// `vercel` for `./node_modules/.bin/vercel@latest`.
@@ -30,9 +45,17 @@ pub(super) fn runs(script: &str, command: &str) -> bool {
     let found: Vec<_> = words(script).collect();
     let wanted: Vec<_> = words(command).take_while(|word| !word.starts_with('-')).collect();
     let is_here = |window: &[&str]| {
-        window.iter().zip(&wanted).enumerate().all(|(at, (word, wanted))| {
-            if at == 0 { program(word) == *wanted } else { word == wanted }
-        })
+        window
+            .iter()
+            .zip(&wanted)
+            .enumerate()
+            .all(|(at, (word, wanted))| {
+                if at == 0 {
+                    program(word) == *wanted
+                } else {
+                    word == wanted
+                }
+            })
     };
     !wanted.is_empty()
         && found.windows(wanted.len()).any(is_here)
@@ -53,7 +76,9 @@ pub(super) fn string_setting(text: &str, key: &str) -> Option<String> {
 pub(super) fn may_be(text: &str, key: &str, value: &str) -> bool {
     expressions(text, key).any(|expression| {
         let line = expression.split(['\n', ',', ';']).next().unwrap_or_default();
-        ['\'', '"', '`'].iter().any(|quote| line.contains(&format!("{quote}{value}{quote}")))
+        ['\'', '"', '`']
+            .iter()
+            .any(|quote| line.contains(&format!("{quote}{value}{quote}")))
     })
 }
 
@@ -66,7 +91,9 @@ fn expressions<'t>(text: &'t str, key: &'t str) -> impl Iterator<Item = &'t str>
             return None;
         }
         // The key may be quoted; `==` compares.
-        let rest = text[at + key.len()..].trim_start_matches(['\'', '"']).trim_start();
+        let rest = text[at + key.len()..]
+            .trim_start_matches(['\'', '"'])
+            .trim_start();
         let rest = rest.strip_prefix(':').or_else(|| rest.strip_prefix('='))?;
         (!rest.starts_with('=')).then_some(rest)
     })
@@ -136,7 +163,12 @@ mod tests {
 
     #[test]
     fn scripts_that_deploy_elsewhere_are_recognised() {
-        for script in ["netlify deploy", "npm run build && npx wrangler@3 pages deploy", "gh-pages -d dist", "(vercel build)"] {
+        for script in [
+            "netlify deploy",
+            "npm run build && npx wrangler@3 pages deploy",
+            "gh-pages -d dist",
+            "(vercel build)",
+        ] {
             assert!(calls_hosting_cli(script), "{script}");
         }
         for script in ["vite build", "node netlify.js", "echo firebase-rules"] {
@@ -151,7 +183,11 @@ mod tests {
         assert_eq!(string_setting(&text, "output").as_deref(), Some("export"));
         assert_eq!(string_setting(&text, "outDir").as_deref(), Some("site"));
         assert!(text.contains("https://x//y"));
-        assert!(may_be("output: process.env.X ? 'export' : undefined", "output", "export"));
+        assert!(may_be(
+            "output: process.env.X ? 'export' : undefined",
+            "output",
+            "export"
+        ));
         assert!(may_be("config.output = \"export\"", "output", "export"));
         assert!(!may_be("output == 'export'", "output", "export"));
         assert!(!may_be("myoutput: 'export'", "output", "export"));

@@ -135,8 +135,19 @@ impl Shared {
 async fn send_all(target: LogTarget, shared: Arc<Shared>) {
     loop {
         let lines = shared.next_batch().await;
-        let Some(last) = lines.last().map(|line| line.sequence) else { continue };
-        if send(&target, LogBatch { attempt: target.attempt, lines }).await.is_break() {
+        let Some(last) = lines.last().map(|line| line.sequence) else {
+            continue;
+        };
+        if send(
+            &target,
+            LogBatch {
+                attempt: target.attempt,
+                lines,
+            },
+        )
+        .await
+        .is_break()
+        {
             // Nobody wants this log any more: later lines only have to be forgotten.
             shared.buffer().close();
             shared.drained.notify_waiters();

@@ -31,14 +31,19 @@ pub(super) fn of_exit(exit: &Exit, command: &str, total_secs: u64) -> Option<(St
                 KILLED => " It was killed, often for want of memory.",
                 _ => " The log shows why.",
             };
-            Some((format!("`{command}` failed with exit code {exit_code}.{hint}"), Some(*exit_code)))
+            Some((
+                format!("`{command}` failed with exit code {exit_code}.{hint}"),
+                Some(*exit_code),
+            ))
         }
     }
 }
 
 pub(super) fn out_of_time(total_secs: u64) -> String {
     let limit = duration(Duration::from_secs(total_secs));
-    format!("The build ran longer than {limit}, which is its limit. Make it faster, or ask the operator for a higher limit.")
+    format!(
+        "The build ran longer than {limit}, which is its limit. Make it faster, or ask the operator for a higher limit."
+    )
 }
 
 fn shortened(command: &str) -> String {
@@ -53,7 +58,9 @@ fn shortened(command: &str) -> String {
 fn memory(bytes: u64) -> String {
     const MIB: u64 = 1024 * 1024;
     match bytes {
-        bytes if bytes >= 1024 * MIB && bytes.is_multiple_of(1024 * MIB) => format!("{} GiB", bytes / (1024 * MIB)),
+        bytes if bytes >= 1024 * MIB && bytes.is_multiple_of(1024 * MIB) => {
+            format!("{} GiB", bytes / (1024 * MIB))
+        }
         bytes => format!("{} MiB", bytes / MIB),
     }
 }
@@ -75,13 +82,20 @@ mod tests {
         let cases = [
             (Exit::Success, None),
             (Exit::Cancelled, None),
-            (Exit::Failure { exit_code: 1 }, Some("`npm run build` failed with exit code 1. The log shows why.")),
             (
-                Exit::Failure { exit_code: 127 },
-                Some("`npm run build` failed with exit code 127. A program was not found: add it to the project's dependencies."),
+                Exit::Failure { exit_code: 1 },
+                Some("`npm run build` failed with exit code 1. The log shows why."),
             ),
             (
-                Exit::TimedOut { after: Duration::from_secs(3) },
+                Exit::Failure { exit_code: 127 },
+                Some(
+                    "`npm run build` failed with exit code 127. A program was not found: add it to the project's dependencies.",
+                ),
+            ),
+            (
+                Exit::TimedOut {
+                    after: Duration::from_secs(3),
+                },
                 Some(
                     "The build ran longer than 20 minutes, which is its limit. Make it faster, or ask the operator for a higher limit.",
                 ),
@@ -91,13 +105,22 @@ mod tests {
             let told = of_exit(&exit, "npm run build", 1200).map(|(reason, _)| reason);
             assert_eq!(told.as_deref(), expected, "{exit:?}");
         }
-        let memory = of_exit(&Exit::OutOfMemory { limit_bytes: 512 << 20 }, "vite build", 60);
+        let memory = of_exit(
+            &Exit::OutOfMemory {
+                limit_bytes: 512 << 20,
+            },
+            "vite build",
+            60,
+        );
         assert!(memory.is_some_and(|(reason, _)| reason.starts_with("The build needed more than 512 MiB of memory")));
     }
 
     #[test]
     fn limits_are_written_for_people() {
-        assert_eq!((memory(2 << 30).as_str(), memory(1536 << 20).as_str()), ("2 GiB", "1536 MiB"));
+        assert_eq!(
+            (memory(2 << 30).as_str(), memory(1536 << 20).as_str()),
+            ("2 GiB", "1536 MiB")
+        );
         assert_eq!(duration(Duration::from_secs(90)), "90 seconds");
         assert_eq!(duration(Duration::from_secs(60)), "1 minute");
         assert_eq!(shortened(&"x".repeat(200)).chars().count(), 121);

@@ -21,7 +21,9 @@ const UPLOADS_IN_FLIGHT: usize = 32;
 /// The outcome of an attempt that completed the deployment and could not say so.
 pub(super) async fn find_earlier(build: &Running<'_>) -> Result<Option<Outcome>, Halt> {
     let deployment = build.assignment.deployment();
-    let found = build.unless_stopped(build.tools.store.find_manifest(deployment)).await?;
+    let found = build
+        .unless_stopped(Box::pin(build.tools.store.find_manifest(deployment)))
+        .await?;
     let manifest = found.with_context(|| format!("looking for deployment {deployment}"))?;
     Ok(manifest.as_ref().map(ready))
 }
@@ -43,17 +45,28 @@ pub(super) async fn publish(build: &Running<'_>, framework: String, site: Site) 
     let plan = planning::plan(site.files, assignment.folder(), base.as_ref())
         .map_err(|limit| build.failed(format!("The site is too large: {limit}."), None))?;
     let counts = plan.counts();
-    build.log.line(&format!("Uploading {} of {} files", counts.uploaded, counts.files));
+    build.log.line(&format!(
+        "Uploading {} of {} files",
+        counts.uploaded, counts.files
+    ));
 
-    let uploaded = build.unless_stopped(upload(store, deployment, &plan, &site.locations)).await?;
+    let uploaded = build
+        .unless_stopped(Box::pin(upload(store, deployment, &plan, &site.locations)))
+        .await?;
     uploaded.with_context(|| format!("uploading deployment {deployment}"))?;
 
     let facts = facts(build, deployment, framework, site.problems);
-    let written = build.unless_stopped(write_manifest(store, &facts, plan.entries)).await?;
+    let written = build
+        .unless_stopped(Box::pin(write_manifest(store, &facts, plan.entries)))
+        .await?;
     match written.with_context(|| format!("completing deployment {deployment}"))? {
         ManifestWrite::Written => {
             build.log.line("The deployment is complete.");
-            Ok(Outcome::Ready { counts, framework: facts.framework.unwrap_or_default(), problems: facts.problems })
+            Ok(Outcome::Ready {
+                counts,
+                framework: facts.framework.unwrap_or_default(),
+                problems: facts.problems,
+            })
         }
         ManifestWrite::AlreadyThere => {
             let earlier = find_earlier(build).await?;
@@ -88,19 +101,33 @@ async fn upload(
         let file = locations.get(&entry.path).cloned().unwrap_or_default();
         store.put_file(deployment.project_id, entry, &file).await
     };
-    stream::iter(plan.uploads.iter().copied()).map(put).buffer_unordered(UPLOADS_IN_FLIGHT).try_collect::<()>().await
+    stream::iter(plan.uploads.iter().copied())
+        .map(put)
+        .buffer_unordered(UPLOADS_IN_FLIGHT)
+        .try_collect::<()>()
+        .await
 }
 
 /// The deployment whose files are reused. One that is gone or cannot be read costs an upload, not the build.
 async fn find_base(build: &Running<'_>) -> Result<Option<Manifest>, Halt> {
-    let Some(deployment_id) = build.assignment.base else { return Ok(None) };
-    let base = DeploymentRef { project_id: build.assignment.project_id, deployment_id };
-    match build.unless_stopped(build.tools.store.find_manifest(base)).await? {
+    let Some(deployment_id) = build.assignment.base else {
+        return Ok(None);
+    };
+    let base = DeploymentRef {
+        project_id: build.assignment.project_id,
+        deployment_id,
+    };
+    match build
+        .unless_stopped(Box::pin(build.tools.store.find_manifest(base)))
+        .await?
+    {
         Ok(found) => Ok(found),
         Err(StoreError::Manifest { cause, .. }) => {
             tracing::warn!(%cause, "The manifest of {base} cannot be read, uploading everything");
             Ok(None)
         }
-        Err(error) => Err(Halt::Fault(anyhow::Error::new(error).context(format!("reading the manifest of {base}")))),
+        Err(error) => Err(Halt::Fault(
+            anyhow::Error::new(error).context(format!("reading the manifest of {base}")),
+        )),
     }
 }

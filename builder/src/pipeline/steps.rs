@@ -25,7 +25,12 @@ pub(super) async fn check_out(build: &Running<'_>, source: &Path) -> Result<(), 
         commit: assignment.commit.clone(),
         into: source.to_owned(),
     };
-    build.log.line(&format!("Fetching {} ({}) from {}", checkout.commit.short(), checkout.branch, checkout.url));
+    build.log.line(&format!(
+        "Fetching {} ({}) from {}",
+        checkout.commit.short(),
+        checkout.branch,
+        checkout.url
+    ));
     let progress = |line: &str| build.log.line(line);
     let limits = CheckoutLimits::default();
     let fetched = checkout::fetch(checkout, &build.tools.git, limits, build.stop.token(), progress).await;
@@ -40,10 +45,14 @@ pub(super) async fn detect(build: &Running<'_>, source: &Path) -> Result<BuildPl
     let settings = build.assignment.settings.clone();
     let folder = source.to_owned();
     let work = move || {
-        let tree = FileTree::of_folder(&folder, settings.root.trim_matches('/')).context("listing the checkout")?;
+        let tree =
+            FileTree::of_folder(&folder, settings.root.trim_matches('/')).context("listing the checkout")?;
         anyhow::Ok(detect::plan(&tree, &settings))
     };
-    let found = tokio::task::spawn_blocking(work).await.context("detecting the framework").flatten()?;
+    let found = tokio::task::spawn_blocking(work)
+        .await
+        .context("detecting the framework")
+        .flatten()?;
     let plan = found.map_err(|error| build.failed(error.to_string(), None))?;
     build.log.line(&plan.explanation);
     for problem in &plan.problems {
@@ -58,8 +67,15 @@ pub(super) async fn install(
     plan: &BuildPlan,
     variables: &BuildVariables,
 ) -> Result<(), Halt> {
-    let Some(command) = &plan.install else { return Ok(()) };
-    let command = Command { name: "install", command, setup: plan.setup.as_deref(), workdir: &plan.install_workdir };
+    let Some(command) = &plan.install else {
+        return Ok(());
+    };
+    let command = Command {
+        name: "install",
+        command,
+        setup: plan.setup.as_deref(),
+        workdir: &plan.install_workdir,
+    };
     run(build, source, command, &variables.install).await
 }
 
@@ -73,7 +89,12 @@ pub(super) async fn build(
         build.log.line("There is nothing to build.");
         return Ok(());
     };
-    let command = Command { name: "build", command, setup: plan.setup.as_deref(), workdir: &plan.workdir };
+    let command = Command {
+        name: "build",
+        command,
+        setup: plan.setup.as_deref(),
+        workdir: &plan.workdir,
+    };
     run(build, source, command, &variables.build).await
 }
 
@@ -86,7 +107,9 @@ pub(super) async fn collect(build: &Running<'_>, source: &Path, plan: &BuildPlan
         CollectError::Stopped => Halt::Stopped,
         CollectError::Io { .. } => Halt::Fault(error.into()),
     })?;
-    build.log.line(&format!("Found {} files in {}", site.files.len(), site.folder));
+    build
+        .log
+        .line(&format!("Found {} files in {}", site.files.len(), site.folder));
     Ok(site)
 }
 
@@ -115,7 +138,11 @@ async fn run(
         command: with_setup(command.setup, command.command),
         workspace: source.to_owned(),
         workdir: PathBuf::from(command.workdir),
-        cache: build.tools.work_dir.cache_of(assignment).context("creating the project's cache")?,
+        cache: build
+            .tools
+            .work_dir
+            .cache_of(assignment)
+            .context("creating the project's cache")?,
         env: env.clone(),
         limits: Limits {
             memory_bytes: assignment.limits.memory_bytes,

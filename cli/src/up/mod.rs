@@ -117,8 +117,9 @@ async fn run_parts(
     let mut parts = JoinSet::new();
     let (api_url, edge_url) = (settings.api_url(), settings.edge_url());
     parts.spawn(named("the api", loggia_api::run(api, stop.clone())));
+    let readiness = format!("{api_url}/readyz");
     let started = tokio::select! {
-        ready = ready::wait(&format!("{api_url}/readyz")) => ready,
+        ready = ready::wait(&readiness) => ready,
         failed = first_end(&mut parts) => failed,
         () = stop.cancelled() => Ok(()),
     };
@@ -146,8 +147,9 @@ async fn announce_and_wait(
     parts: &mut JoinSet<anyhow::Result<()>>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let health = format!("{edge_url}/.loggia/health");
     tokio::select! {
-        ready = ready::wait(&format!("{edge_url}/.loggia/health")) => ready?,
+        ready = ready::wait(&health) => ready?,
         failed = first_end(parts) => return failed,
         () = stop.cancelled() => return Ok(()),
     }

@@ -10,39 +10,43 @@ use loggia_types::path::SITE_PATH_LEN_MAX;
 
 /// A path of this site, as a piece of the requested one and perhaps a slash: naming it allocates nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place<'p> {
+pub(super) struct Place<'p> {
     pub base: &'p str,
     pub slash: &'static str,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub enum Resolution<'m, 'p> {
+pub(super) enum Resolution<'m, 'p> {
     File(Entry<'m>),
     Redirect(Place<'p>),
     Nothing,
 }
 
 /// Finds the file with the path that `pieces` make together. Allocates nothing.
-pub fn find<'m>(manifest: &'m Manifest, pieces: &[&str]) -> Option<Entry<'m>> {
+pub(super) fn find<'m>(manifest: &'m Manifest, pieces: &[&str]) -> Option<Entry<'m>> {
     // No file has a longer path (SitePath), so a longer request needs no buffer.
     let mut buffer = [0; SITE_PATH_LEN_MAX];
     let mut len = 0;
     for piece in pieces {
-        buffer.get_mut(len..len + piece.len())?.copy_from_slice(piece.as_bytes());
+        buffer
+            .get_mut(len..len + piece.len())?
+            .copy_from_slice(piece.as_bytes());
         len += piece.len();
     }
     manifest.find(std::str::from_utf8(&buffer[..len]).ok()?)
 }
 
 /// The mode `auto-trailing-slash` for a decoded path without its leading slash.
-pub fn auto_trailing_slash<'m, 'p>(manifest: &'m Manifest, path: &'p str) -> Resolution<'m, 'p> {
+pub(super) fn auto_trailing_slash<'m, 'p>(manifest: &'m Manifest, path: &'p str) -> Resolution<'m, 'p> {
     let Some(folder) = folder_of(path) else {
         return named(manifest, path);
     };
     if let Some(entry) = find(manifest, &[folder, "index.html"]) {
         return Resolution::File(entry);
     }
-    let redirect = folder.strip_suffix('/').and_then(|base| to_file(manifest, &[base, ".html"], base));
+    let redirect = folder
+        .strip_suffix('/')
+        .and_then(|base| to_file(manifest, &[base, ".html"], base));
     redirect.map_or(Resolution::Nothing, Resolution::Redirect)
 }
 
@@ -72,7 +76,9 @@ fn shorter<'p>(manifest: &Manifest, path: &'p str, is_file: bool) -> Option<Plac
     if let Some(folder) = strip_name(path, "index.html") {
         return index_of(manifest, folder);
     }
-    let base = path.strip_suffix(".html").filter(|base| folder_of(base).is_none())?;
+    let base = path
+        .strip_suffix(".html")
+        .filter(|base| folder_of(base).is_none())?;
     if is_file {
         return to_file(manifest, &[path], base);
     }
@@ -93,7 +99,12 @@ fn strip_name<'p>(path: &'p str, name: &str) -> Option<&'p str> {
 }
 
 /// A folder URL always shows the folder's `index.html`, so its existence is the whole condition.
-fn to_folder<'p>(manifest: &Manifest, file: &[&str], base: &'p str, slash: &'static str) -> Option<Place<'p>> {
+fn to_folder<'p>(
+    manifest: &Manifest,
+    file: &[&str],
+    base: &'p str,
+    slash: &'static str,
+) -> Option<Place<'p>> {
     find(manifest, file)?;
     Some(Place { base, slash })
 }

@@ -56,7 +56,9 @@ pub enum Decision<'m> {
     Part(Served<'m>, ByteRange),
     NotModified(Served<'m>),
     RangeNotSatisfiable(Served<'m>),
-    Redirect { location: String },
+    Redirect {
+        location: String,
+    },
     /// Nothing answers, not even a `404.html`.
     NotFound,
     MethodNotAllowed,
@@ -65,7 +67,11 @@ pub enum Decision<'m> {
 }
 
 /// Decides what a deployment answers.
-pub fn decide<'m>(manifest: &'m Manifest, settings: &ServeSettings, request: RequestHead<'_>) -> Decision<'m> {
+pub fn decide<'m>(
+    manifest: &'m Manifest,
+    settings: &ServeSettings,
+    request: RequestHead<'_>,
+) -> Decision<'m> {
     if request.method == Method::OPTIONS {
         return Decision::Options;
     }
@@ -81,15 +87,33 @@ pub fn decide<'m>(manifest: &'m Manifest, settings: &ServeSettings, request: Req
         return refuse_method(manifest, settings, &target, resolution);
     }
     match resolution {
-        Resolution::Redirect(place) => {
-            Decision::Redirect { location: target.location(&[place.base, place.slash]) }
-        }
-        _ if !target.is_canonical() => Decision::Redirect { location: target.location(&[target.path()]) },
-        Resolution::File(entry) => serve(manifest, Served { entry, role: Role::File }, request),
-        Resolution::Nothing => match not_found::substitute(manifest, settings, target.path(), request.headers) {
-            Substitute::Shell(entry) => serve(manifest, Served { entry, role: Role::Shell }, request),
-            substitute => stand_in(substitute),
+        Resolution::Redirect(place) => Decision::Redirect {
+            location: target.location(&[place.base, place.slash]),
         },
+        _ if !target.is_canonical() => Decision::Redirect {
+            location: target.location(&[target.path()]),
+        },
+        Resolution::File(entry) => serve(
+            manifest,
+            Served {
+                entry,
+                role: Role::File,
+            },
+            request,
+        ),
+        Resolution::Nothing => {
+            match not_found::substitute(manifest, settings, target.path(), request.headers) {
+                Substitute::Shell(entry) => serve(
+                    manifest,
+                    Served {
+                        entry,
+                        role: Role::Shell,
+                    },
+                    request,
+                ),
+                substitute => stand_in(substitute),
+            }
+        }
     }
 }
 
@@ -114,7 +138,10 @@ fn refuse_method<'m>(
 /// A 404 has no validators and no ranges: conditions apply to what would be a 200 (RFC 9110 §13.2.1).
 fn stand_in(substitute: Substitute<'_>) -> Decision<'_> {
     match substitute {
-        Substitute::Page(entry) => Decision::Whole(Served { entry, role: Role::NotFoundPage }),
+        Substitute::Page(entry) => Decision::Whole(Served {
+            entry,
+            role: Role::NotFoundPage,
+        }),
         Substitute::Shell(_) | Substitute::Nothing => Decision::NotFound,
     }
 }

@@ -17,7 +17,7 @@ impl ByteRange {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RangeRequest {
+pub(super) enum RangeRequest {
     Whole,
     Part(ByteRange),
     NotSatisfiable,
@@ -26,12 +26,15 @@ pub enum RangeRequest {
 /// What a `Range` header asks of a file of `size` bytes.
 ///
 /// Whatever is not a single well-formed byte range gets the whole file, which RFC 9110 §14.2 allows.
-pub fn requested(headers: &HeaderMap, size: u64) -> RangeRequest {
+pub(super) fn requested(headers: &HeaderMap, size: u64) -> RangeRequest {
     let mut lines = headers.get_all(RANGE).into_iter();
     let (Some(line), None) = (lines.next(), lines.next()) else {
         return RangeRequest::Whole;
     };
-    line.to_str().ok().and_then(|line| parse(line, size)).unwrap_or(RangeRequest::Whole)
+    line.to_str()
+        .ok()
+        .and_then(|line| parse(line, size))
+        .unwrap_or(RangeRequest::Whole)
 }
 
 /// `None` when it is to be ignored.
@@ -41,7 +44,12 @@ fn parse(line: &str, size: u64) -> Option<RangeRequest> {
         return None;
     }
     let (first, last) = set.trim().split_once('-')?;
-    let part = |first: u64, last: u64| RangeRequest::Part(ByteRange { first, last: last.min(size - 1) });
+    let part = |first: u64, last: u64| {
+        RangeRequest::Part(ByteRange {
+            first,
+            last: last.min(size - 1),
+        })
+    };
     if first.is_empty() {
         return Some(match number(last)? {
             0 => RangeRequest::NotSatisfiable,
@@ -54,7 +62,11 @@ fn parse(line: &str, size: u64) -> Option<RangeRequest> {
     if last < first {
         return None;
     }
-    Some(if first < size { part(first, last) } else { RangeRequest::NotSatisfiable })
+    Some(if first < size {
+        part(first, last)
+    } else {
+        RangeRequest::NotSatisfiable
+    })
 }
 
 /// Digits only; a number too large to hold is as good as the largest.

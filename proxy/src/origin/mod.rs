@@ -10,15 +10,19 @@ use loggia_storage::StoreConfig;
 use loggia_types::ObjectKey;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pingora::http::RequestHeader;
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 
 use self::addresses::Addresses;
 use self::sign::Signer;
 use crate::decide::ByteRange;
 
 /// What SigV4 leaves alone in a path, and the slash between segments. S3 encodes once, not twice.
-const KEY_ESCAPED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+const KEY_ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -29,7 +33,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Below the 75 s and more after which servers close: a request never meets a connection that is just closing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
-pub struct Origin {
+pub(crate) struct Origin {
     addresses: Addresses,
     is_tls: bool,
     host: String,
@@ -41,17 +45,21 @@ pub struct Origin {
 }
 
 impl Origin {
-    pub fn new(store: &StoreConfig) -> anyhow::Result<Self> {
+    pub(crate) fn new(store: &StoreConfig) -> anyhow::Result<Self> {
         let (url, path_prefix) = match &store.endpoint_url {
             // By path, as MinIO and most others want it.
             Some(url) => {
-                let url = url::Url::parse(url).with_context(|| format!("the object store's address {url:?}"))?;
+                let url =
+                    url::Url::parse(url).with_context(|| format!("the object store's address {url:?}"))?;
                 let prefix = format!("{}/{}/", url.path().trim_end_matches('/'), store.bucket);
                 (url, prefix)
             }
             None => {
                 let url = format!("https://{}.s3.{}.amazonaws.com", store.bucket, store.region);
-                (url::Url::parse(&url).with_context(|| format!("the bucket {:?}", store.bucket))?, "/".to_owned())
+                (
+                    url::Url::parse(&url).with_context(|| format!("the bucket {:?}", store.bucket))?,
+                    "/".to_owned(),
+                )
             }
         };
         let is_tls = match url.scheme() {
@@ -59,15 +67,29 @@ impl Origin {
             "http" => false,
             other => bail!("the object store's address begins with http or https, not {other}"),
         };
-        let host = url.host_str().context("the object store's address has no host")?.to_owned();
-        let authority = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
-        let port = url.port_or_known_default().context("the object store's address has no port")?;
+        let host = url
+            .host_str()
+            .context("the object store's address has no host")?
+            .to_owned();
+        let authority = url
+            .port()
+            .map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+        let port = url
+            .port_or_known_default()
+            .context("the object store's address has no port")?;
         let addresses = Addresses::new(host.trim_matches(['[', ']']), port);
-        Ok(Self { addresses, is_tls, host, authority, path_prefix, signer: Signer::new(store) })
+        Ok(Self {
+            addresses,
+            is_tls,
+            host,
+            authority,
+            path_prefix,
+            signer: Signer::new(store),
+        })
     }
 
     /// Where to connect.
-    pub async fn peer(&self) -> std::io::Result<HttpPeer> {
+    pub(crate) async fn peer(&self) -> std::io::Result<HttpPeer> {
         let address = self.addresses.get().await?;
         let mut peer = HttpPeer::new(address, self.is_tls, self.host.clone());
         peer.options.connection_timeout = Some(CONNECT_TIMEOUT);
@@ -75,12 +97,23 @@ impl Origin {
         peer.options.read_timeout = Some(READ_TIMEOUT);
         peer.options.write_timeout = Some(WRITE_TIMEOUT);
         peer.options.idle_timeout = Some(IDLE_TIMEOUT);
+        // Headers of the client need no cleaning: none of them is sent ([`Origin::request`]).
+        peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
         Ok(peer)
     }
 
     /// A signed GET of an object. Nothing of the client's request is in it.
-    pub fn request(&self, key: &ObjectKey, range: Option<ByteRange>, now: SystemTime) -> anyhow::Result<RequestHeader> {
-        let path = format!("{}{}", self.path_prefix, utf8_percent_encode(key.as_str(), KEY_ESCAPED));
+    pub(crate) fn request(
+        &self,
+        key: &ObjectKey,
+        range: Option<ByteRange>,
+        now: SystemTime,
+    ) -> anyhow::Result<RequestHeader> {
+        let path = format!(
+            "{}{}",
+            self.path_prefix,
+            utf8_percent_encode(key.as_str(), KEY_ESCAPED)
+        );
         let scheme = if self.is_tls { "https" } else { "http" };
         let url = format!("{scheme}://{}{path}", self.authority);
         let signed = self.signer.sign_get(&url, &self.authority, now)?;
@@ -91,7 +124,10 @@ impl Origin {
         request.insert_header(http::header::CONTENT_LENGTH, "0")?;
         request.insert_header(http::header::ACCEPT_ENCODING, "identity")?;
         if let Some(range) = range {
-            request.insert_header(http::header::RANGE, format!("bytes={}-{}", range.first, range.last))?;
+            request.insert_header(
+                http::header::RANGE,
+                format!("bytes={}-{}", range.first, range.last),
+            )?;
         }
         for (name, value) in signed {
             request.insert_header(name, value)?;
@@ -130,14 +166,25 @@ mod tests {
         ];
         for (endpoint, prefix, host) in cases {
             let origin = Origin::new(&store(endpoint)).expect("a good address");
-            let request = origin.request(&key, range, SystemTime::UNIX_EPOCH).expect("signs");
+            let request = origin
+                .request(&key, range, SystemTime::UNIX_EPOCH)
+                .expect("signs");
             let path = std::str::from_utf8(request.raw_path()).expect("ASCII");
-            assert!(path.starts_with(prefix) && path.ends_with("~2/a%20b/%C3%BC%2B%2541.txt"), "{path}");
+            assert!(
+                path.starts_with(prefix) && path.ends_with("~2/a%20b/%C3%BC%2B%2541.txt"),
+                "{path}"
+            );
             assert_eq!(request.headers["host"], host);
             assert_eq!(request.headers["range"], "bytes=2-5");
             let authorization = request.headers["authorization"].to_str().expect("ASCII");
-            assert!(authorization.contains("Credential=AKID/19700101/eu-central-1/s3/aws4_request"), "{authorization}");
-            assert!(authorization.contains("SignedHeaders=host;x-amz-content-sha256;x-amz-date"), "{authorization}");
+            assert!(
+                authorization.contains("Credential=AKID/19700101/eu-central-1/s3/aws4_request"),
+                "{authorization}"
+            );
+            assert!(
+                authorization.contains("SignedHeaders=host;x-amz-content-sha256;x-amz-date"),
+                "{authorization}"
+            );
         }
         assert!(Origin::new(&store(Some("ftp://x"))).is_err());
         assert!(Origin::new(&store(Some("127.0.0.1:9000"))).is_err());

@@ -17,7 +17,7 @@ const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Applies events to `routes` until `stop`. While there is no stream, routes are checked more often.
-pub async fn follow(api: EdgeClient, routes: Routes, stop: CancellationToken) {
+pub(crate) async fn follow(api: EdgeClient, routes: Routes, stop: CancellationToken) {
     stop.run_until_cancelled(reconnect_for_ever(&api, &routes)).await;
 }
 

@@ -31,7 +31,10 @@ const COMPACT_BYTES_MIN: u64 = 256 * 1024;
 enum Line {
     Route(Route),
     /// Nobody has this name any more.
-    Gone { hostname: Hostname, version: EventPosition },
+    Gone {
+        hostname: Hostname,
+        version: EventPosition,
+    },
 }
 
 impl Line {
@@ -52,22 +55,28 @@ impl Line {
 
 /// The writing end. Cheap to clone; never blocks.
 #[derive(Debug, Clone)]
-pub struct Journal {
+pub(crate) struct Journal {
     queue: SyncSender<Line>,
     errors: Arc<AtomicU64>,
 }
 
 impl Journal {
     /// Reads the routes of the last run, rewrites the file without what is out of date, and starts the writer.
-    pub fn open(state_dir: &Path) -> io::Result<(Self, Vec<Route>)> {
-        fs::create_dir_all(state_dir)?;
+    ///
+    /// A disk that is full or broken is no reason not to serve: it is logged, and tried again with each change.
+    pub(crate) fn open(state_dir: &Path) -> io::Result<(Self, Vec<Route>)> {
         let path = state_dir.join(FILE_NAME);
-        let lines = load(&path)?;
+        let lines = load(&path).unwrap_or_else(|cause| {
+            error!(error = %cause, "The routes in {} cannot be read; the api is asked for all of them", path.display());
+            HashMap::new()
+        });
         let errors = Arc::new(AtomicU64::new(0));
-        let writer = Writer::start(path, &lines, Arc::clone(&errors))?;
+        let writer = Writer::start(path, &lines, Arc::clone(&errors));
         let (queue, waiting) = sync_channel(QUEUE_MAX);
         // A thread, not a task: a slow disk must not hold up a worker. It ends when the last sender is gone.
-        std::thread::Builder::new().name("route-journal".into()).spawn(move || writer.run(&waiting))?;
+        std::thread::Builder::new()
+            .name("route-journal".into())
+            .spawn(move || writer.run(&waiting))?;
         let routes = lines.into_values().filter_map(|line| match line {
             Line::Route(route) => Some(route),
             Line::Gone { .. } => None,
@@ -76,17 +85,20 @@ impl Journal {
     }
 
     /// Writes a new or changed route.
-    pub fn keep(&self, route: &Route) {
+    pub(crate) fn keep(&self, route: &Route) {
         self.send(Line::Route(route.clone()));
     }
 
     /// Writes that a hostname is nobody's any more.
-    pub fn forget(&self, route: &Route) {
-        self.send(Line::Gone { hostname: route.hostname.clone(), version: route.version });
+    pub(crate) fn forget(&self, route: &Route) {
+        self.send(Line::Gone {
+            hostname: route.hostname.clone(),
+            version: route.version,
+        });
     }
 
     /// Lines that could not be written, for health and metrics.
-    pub fn errors(&self) -> u64 {
+    pub(crate) fn errors(&self) -> u64 {
         self.errors.load(Ordering::Relaxed)
     }
 
@@ -132,7 +144,8 @@ fn decode(line: &[u8]) -> Option<Line> {
 /// The reading end of the queue, and the file.
 struct Writer {
     path: PathBuf,
-    file: File,
+    /// `None` while it cannot be opened.
+    file: Option<File>,
     bytes: u64,
     /// Size after the last rewriting.
     compact_bytes: u64,
@@ -142,10 +155,19 @@ struct Writer {
 }
 
 impl Writer {
-    fn start(path: PathBuf, lines: &HashMap<Hostname, Line>, errors: Arc<AtomicU64>) -> io::Result<Self> {
-        let bytes = rewrite(&path, lines)?;
-        let file = OpenOptions::new().append(true).open(&path)?;
-        Ok(Self { path, file, bytes, compact_bytes: bytes, is_broken: false, errors })
+    fn start(path: PathBuf, lines: &HashMap<Hostname, Line>, errors: Arc<AtomicU64>) -> Self {
+        let mut writer = Self {
+            path,
+            file: None,
+            bytes: 0,
+            compact_bytes: 0,
+            is_broken: false,
+            errors,
+        };
+        if let Err(cause) = writer.replace(lines) {
+            writer.report(&cause);
+        }
+        writer
     }
 
     fn run(mut self, waiting: &Receiver<Line>) {
@@ -172,19 +194,32 @@ impl Writer {
         if self.is_broken {
             bytes.insert(0, b'\n');
         }
-        self.file.write_all(&bytes)?;
+        self.file()?.write_all(&bytes)?;
         self.bytes += bytes.len() as u64;
         if self.bytes > (2 * self.compact_bytes).max(COMPACT_BYTES_MIN) {
-            self.compact()?;
+            self.replace(&load(&self.path)?)?;
         }
         Ok(())
     }
 
-    fn compact(&mut self) -> io::Result<()> {
-        self.bytes = rewrite(&self.path, &load(&self.path)?)?;
+    fn file(&mut self) -> io::Result<&mut File> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
+                OpenOptions::new().create(true).append(true).open(&self.path)?
+            }
+        };
+        Ok(self.file.insert(file))
+    }
+
+    /// Puts a new file with these lines in the place of the old one.
+    fn replace(&mut self, lines: &HashMap<Hostname, Line>) -> io::Result<()> {
+        self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        self.bytes = rewrite(&self.path, lines)?;
         self.compact_bytes = self.bytes;
-        self.file = OpenOptions::new().append(true).open(&self.path)?;
-        Ok(())
+        self.file = None;
+        self.file().map(drop)
     }
 }
 
@@ -203,3 +238,154 @@ fn rewrite(path: &Path, lines: &HashMap<Hostname, Line>) -> io::Result<u64> {
     Ok(bytes)
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use loggia_types::route::ServeSettings;
+    use loggia_types::{DeploymentId, ProjectId};
+    use std::time::{Duration, Instant};
+
+    fn route(hostname: &str, version: u64) -> Route {
+        Route {
+            hostname: hostname.parse().expect("valid"),
+            project_id: ProjectId::from_parts(1, 1),
+            slug: "shop".parse().expect("valid"),
+            deployment_id: Some(DeploymentId::from_parts(version, 0)),
+            indexable: true,
+            serve: ServeSettings::default(),
+            surrogate_keys: vec!["p-1".into()],
+            version: EventPosition(version),
+        }
+    }
+
+    /// `a@5 b@2`, in order of hostname.
+    fn summary(mut routes: Vec<Route>) -> String {
+        routes.sort_by(|a, b| a.hostname.cmp(&b.hostname));
+        let texts = routes
+            .iter()
+            .map(|route| format!("{}@{}", route.hostname, route.version));
+        texts.collect::<Vec<_>>().join(" ")
+    }
+
+    fn write(dir: &Path, lines: &[Line]) {
+        let bytes: Vec<u8> = lines.iter().flat_map(encode).collect();
+        fs::write(dir.join(FILE_NAME), bytes).expect("written");
+    }
+
+    fn open(dir: &Path) -> String {
+        summary(Journal::open(dir).expect("opens").1)
+    }
+
+    #[test]
+    fn the_newest_line_of_a_hostname_wins() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert_eq!(open(dir.path()), "");
+        let gone = |name: &str, version| Line::Gone {
+            hostname: name.parse().expect("valid"),
+            version: EventPosition(version),
+        };
+        write(
+            dir.path(),
+            &[
+                Line::Route(route("a", 5)),
+                Line::Route(route("b", 2)),
+                Line::Route(route("a", 3)),
+                Line::Route(route("c", 4)),
+                gone("c", 4),
+                gone("b", 1),
+            ],
+        );
+        assert_eq!(open(dir.path()), "a@5 b@2");
+        assert_eq!(open(dir.path()), "a@5 b@2", "also after the file was rewritten");
+    }
+
+    #[test]
+    fn damage_costs_the_damaged_lines_only() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join(FILE_NAME);
+        write(
+            dir.path(),
+            &[
+                Line::Route(route("a", 1)),
+                Line::Route(route("b", 2)),
+                Line::Route(route("c", 3)),
+            ],
+        );
+        let whole = fs::read(&path).expect("a file");
+
+        for (at, expected) in [(20, "b@2 c@3"), (whole.len() / 2, "a@1 c@3"), (3, "b@2 c@3")] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x21;
+            fs::write(&path, damaged).expect("written");
+            assert_eq!(open(dir.path()), expected, "flipped at {at}");
+        }
+        for (bytes, expected) in [
+            (&whole[..whole.len() - 10], "a@1 b@2"),
+            (
+                &[b"\xff\xff garbage\n\n", whole.as_slice()].concat(),
+                "a@1 b@2 c@3",
+            ),
+            (&whole[..0], ""),
+        ] {
+            fs::write(&path, bytes).expect("written");
+            assert_eq!(open(dir.path()), expected);
+        }
+    }
+
+    #[test]
+    fn a_line_is_in_the_file_while_the_process_goes_on() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (journal, _) = Journal::open(dir.path()).expect("opens");
+        journal.keep(&route("a", 1));
+        journal.keep(&route("b", 2));
+        journal.forget(&route("a", 1));
+        let path = dir.path().join(FILE_NAME);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        // The file, read as a successor of a killed process would.
+        while load(&path)
+            .expect("a file")
+            .values()
+            .filter(|line| matches!(line, Line::Route(_)))
+            .count()
+            != 1
+            || load(&path).expect("a file").len() != 2
+        {
+            assert!(Instant::now() < deadline, "the line never came");
+            std::thread::yield_now();
+        }
+        assert_eq!(journal.errors(), 0);
+    }
+
+    #[test]
+    fn the_file_does_not_grow_with_every_change() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join(FILE_NAME);
+        let errors = Arc::new(AtomicU64::new(0));
+        let mut writer = Writer::start(path.clone(), &HashMap::new(), errors);
+        for version in 0..5_000 {
+            writer
+                .append(&Line::Route(route("a", version)))
+                .expect("appended");
+        }
+        assert!(fs::metadata(&path).expect("a file").len() <= COMPACT_BYTES_MIN);
+        drop(writer);
+        assert_eq!(open(dir.path()), "a@4999");
+    }
+
+    #[test]
+    fn after_a_failed_write_the_next_line_starts_afresh() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join(FILE_NAME);
+        let mut writer = Writer::start(path.clone(), &HashMap::new(), Arc::default());
+        writer
+            .file()
+            .expect("a file")
+            .write_all(b"0123half a li")
+            .expect("written");
+        writer.report(&io::Error::other("no space left"));
+        writer.append(&Line::Route(route("a", 1))).expect("appended");
+        assert_eq!(writer.errors.load(Ordering::Relaxed), 1);
+        drop(writer);
+        assert_eq!(open(dir.path()), "a@1");
+    }
+}

@@ -7,9 +7,9 @@
 //! A route is in one of three states. *Fresh*: served. *Expired*: served, and checked in the background.
 //! *Invalidated* by an event: checked first, for a second at most; then the old answer is the better one.
 
-pub mod events;
+pub(crate) mod events;
 mod held;
-pub mod journal;
+pub(crate) mod journal;
 mod refresh;
 
 use std::sync::Arc;
@@ -39,14 +39,14 @@ const UNKNOWN_TTL: Duration = Duration::from_secs(10);
 const UNKNOWN_MAX: u64 = 100_000;
 
 /// A route with its keys is about 500 bytes: half a gigabyte when full.
-pub const ROUTES_MAX: u64 = 1_000_000;
+pub(crate) const ROUTES_MAX: u64 = 1_000_000;
 
 /// How long a visitor waits for a route that an event invalidated before the old one is served.
 const INVALIDATED_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The answer for a hostname.
 #[derive(Debug, Clone)]
-pub enum Resolution {
+pub(crate) enum Resolution {
     Found(Arc<Route>),
     /// The api says that nobody has it.
     Unknown,
@@ -79,7 +79,7 @@ enum Freshness {
 }
 
 #[derive(Clone)]
-pub struct Routes {
+pub(crate) struct Routes {
     shared: Arc<Shared>,
     refresher: Refresher,
 }
@@ -91,26 +91,38 @@ struct Shared {
     /// Rises when everything known may be stale.
     generation: AtomicU64,
     events_connected: AtomicBool,
+    /// Counts events, to tell whether one came while the api was asked.
+    events_seen: AtomicU64,
 }
 
 impl Routes {
     /// Starts with the routes that the journal kept.
-    pub async fn new(api: EdgeClient, journal: Journal, kept: Vec<Route>) -> Self {
+    pub(crate) async fn new(api: EdgeClient, journal: Journal, kept: Vec<Route>) -> Self {
         let shared = Arc::new(Shared {
             held: Held::new(ROUTES_MAX),
-            unknown: Cache::builder().max_capacity(UNKNOWN_MAX).time_to_live(UNKNOWN_TTL).build(),
+            unknown: Cache::builder()
+                .max_capacity(UNKNOWN_MAX)
+                .time_to_live(UNKNOWN_TTL)
+                .build(),
             journal,
             generation: AtomicU64::new(0),
             events_connected: AtomicBool::new(false),
+            events_seen: AtomicU64::new(0),
         });
         for route in kept {
-            shared.held.put(Known { route: Arc::new(route), checked: None }).await;
+            shared
+                .held
+                .put(Known {
+                    route: Arc::new(route),
+                    checked: None,
+                })
+                .await;
         }
         let refresher = Refresher::new(api, Arc::clone(&shared));
         Self { shared, refresher }
     }
 
-    pub async fn resolve(&self, hostname: &Hostname) -> Resolution {
+    pub(crate) async fn resolve(&self, hostname: &Hostname) -> Resolution {
         let Some(known) = self.shared.held.get(hostname).await else {
             if self.shared.unknown.contains_key(hostname) {
                 return Resolution::Unknown;
@@ -133,11 +145,20 @@ impl Routes {
         }
     }
 
+    /// Changes that a restart would not know of.
+    pub(crate) fn unsaved(&self) -> u64 {
+        self.shared.journal.errors()
+    }
+
     /// Acts on an event of the api.
-    pub async fn apply(&self, event: EdgeEvent) {
+    pub(crate) async fn apply(&self, event: EdgeEvent) {
+        self.shared.events_seen.fetch_add(1, Ordering::AcqRel);
         match event.change {
             Change::Reset => self.shared.expire_everything(),
-            Change::Routes { project_id, hostnames } => {
+            Change::Routes {
+                project_id,
+                hostnames,
+            } => {
                 for hostname in &hostnames {
                     self.shared.unknown.invalidate(hostname).await;
                 }
@@ -187,9 +208,16 @@ impl Shared {
 
     /// Takes over an answer of the api, unless it is older than what we have.
     async fn learn(&self, route: Route, generation: u64) -> Arc<Route> {
-        let checked = Checked { at: Instant::now(), generation, jitter: 0.8 + rand::random::<f64>() * 0.2 };
+        let checked = Checked {
+            at: Instant::now(),
+            generation,
+            jitter: 0.8 + rand::random::<f64>() * 0.2,
+        };
         let before = self.held.get(&route.hostname).await;
-        if let Some(newer) = before.as_ref().filter(|known| known.route.version > route.version) {
+        if let Some(newer) = before
+            .as_ref()
+            .filter(|known| known.route.version > route.version)
+        {
             return Arc::clone(&newer.route);
         }
         let route = Arc::new(route);
@@ -197,22 +225,32 @@ impl Shared {
             self.journal.keep(&route);
         }
         self.unknown.invalidate(&route.hostname).await;
-        self.held.put(Known { route: Arc::clone(&route), checked: Some(checked) }).await;
+        self.held
+            .put(Known {
+                route: Arc::clone(&route),
+                checked: Some(checked),
+            })
+            .await;
         route
     }
 
     /// The api says that nobody has this name (any more).
-    async fn forget(&self, hostname: &Hostname) {
+    async fn forget(&self, hostname: &Hostname, events_seen: u64) {
         if let Some(known) = self.held.remove(hostname).await {
             self.journal.forget(&known.route);
         }
-        self.unknown.insert(hostname.clone(), ()).await;
+        // An event meanwhile may have been the one that created it.
+        if self.events_seen.load(Ordering::Acquire) == events_seen {
+            self.unknown.insert(hostname.clone(), ()).await;
+        }
     }
 }
 
 /// Equal but for the position at which it was read, which moves with every event of anyone.
 fn is_same(a: &Route, b: &Route) -> bool {
-    let at = |route: &Route| Route { version: EventPosition::default(), ..route.clone() };
+    let at = |route: &Route| Route {
+        version: EventPosition::default(),
+        ..route.clone()
+    };
     at(a) == at(b)
 }
-

@@ -49,9 +49,14 @@ impl Refresher {
             routes,
             flights: Mutex::default(),
             permits: Semaphore::new(ASKING_MAX),
-            paused: Cache::builder().max_capacity(PAUSED_MAX).time_to_live(ERROR_PAUSE).build(),
+            paused: Cache::builder()
+                .max_capacity(PAUSED_MAX)
+                .time_to_live(ERROR_PAUSE)
+                .build(),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Asks, or joins those who already do, and waits for the answer.
@@ -76,6 +81,7 @@ impl Refresher {
             None => refresher.start(&hostname),
             Some(flight) => drop(tokio::spawn(async move {
                 flight.await;
+                refresher.inner.paused.invalidate(&hostname);
                 refresher.start(&hostname);
             })),
         }
@@ -96,7 +102,9 @@ impl Refresher {
             inner.flights().remove(&name);
             answer
         });
-        let flight = async move { task.await.unwrap_or(Resolution::Unavailable) }.boxed().shared();
+        let flight = async move { task.await.unwrap_or(Resolution::Unavailable) }
+            .boxed()
+            .shared();
         flights.insert(hostname.clone(), flight.clone());
         Some(flight)
     }
@@ -113,6 +121,7 @@ impl Inner {
             return Resolution::Unavailable;
         };
         let generation = self.routes.generation.load(Ordering::Acquire);
+        let events_seen = self.routes.events_seen.load(Ordering::Acquire);
         match self.api.route(hostname).await {
             Ok(Some(route)) if route.hostname == *hostname => {
                 let route = self.routes.learn(route, generation).await;
@@ -128,7 +137,7 @@ impl Inner {
                 Resolution::Unavailable
             }
             Ok(None) => {
-                self.routes.forget(hostname).await;
+                self.routes.forget(hostname, events_seen).await;
                 Resolution::Unknown
             }
             Err(error) => {

@@ -52,12 +52,7 @@ impl Docker {
         let (engine, info) = find_engine(&config).await?;
         let (uid, gid) = build_user(&config, DOCKER_UID);
         let is_rootless = has_security_option(&info, "rootless");
-        let is_podman = info.name.is_some()
-            && info
-                .runtimes
-                .as_ref()
-                .is_some_and(|names| names.contains_key("crun"));
-        if is_rootless && !is_podman {
+        if is_rootless && !is_podman(&engine).await.map_err(|cause| cause.to_string())? {
             return Err(
                 "the engine is a rootless Docker, in which only root can write to the builder's folders: \
                         use Docker with root, or Podman"
@@ -159,6 +154,13 @@ async fn connect(host: &str) -> Result<(bollard::Docker, SystemInfo), EngineErro
         .await?;
     let info = engine.info().await?;
     Ok((engine, info))
+}
+
+async fn is_podman(engine: &bollard::Docker) -> Result<bool, EngineError> {
+    let components = engine.version().await?.components.unwrap_or_default();
+    Ok(components
+        .iter()
+        .any(|component| component.name.starts_with("Podman")))
 }
 
 fn has_security_option(info: &SystemInfo, name: &str) -> bool {

@@ -1,0 +1,41 @@
+# `make` alone lists what there is. The work is in scripts/, so that it can be read and run without make.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+# `sudo make` and other short PATHs: rustup puts cargo here.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+IMAGE ?= loggia:dev
+# More for `loggia up`, e.g. make up ARGS="--http-port 80 --base-domain example.org"
+ARGS ?=
+
+.PHONY: help up test lint fmt audit image
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
+
+up: ## Install what is missing, build, and run everything here; the first time, deploy examples/hello
+	scripts/setup.sh
+	cargo build --locked --release --package loggia-cli --bin loggia
+	exec "$(CARGO_TARGET_DIR)/release/loggia" up --sample examples/hello $(ARGS)
+
+test: ## Run all tests; starts whatever they need
+	scripts/setup.sh --test
+	scripts/test.sh $(ARGS)
+
+lint: ## Check formatting, clippy, the arrows between crates, and licenses
+	scripts/setup.sh --lint
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	cargo deny --locked --log-level error check bans licenses sources
+
+fmt: ## Format the code
+	cargo fmt --all
+
+audit: ## Look for known vulnerabilities; LOGGIA_ADVISORY_DB names an offline copy of the RustSec database
+	scripts/setup.sh --lint
+	scripts/audit.sh
+
+image: ## Build the container image $(IMAGE)
+	docker build --tag $(IMAGE) .

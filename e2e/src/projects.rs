@@ -1,0 +1,64 @@
+//! Projects that journeys push.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::forge::copy;
+use crate::process::repository_root;
+
+/// A React project straight from Vite's own template, with a lock file, made once for all journeys.
+pub fn vite_react() -> TempDir {
+    let shared = shared_folder();
+    let lock = std::fs::File::create(shared.join("vite-react.lock")).unwrap();
+    lock.lock().unwrap();
+    let made = shared.join("vite-react");
+    if !made.exists() {
+        let work = tempfile::tempdir_in(&shared).unwrap();
+        let project = work.path().join("app");
+        let name = project.file_name().unwrap().to_str().unwrap();
+        npm(work.path(), &["create", "--yes", "vite@latest", name, "--", "--template", "react", "--no-interactive"]);
+        npm(&project, &["install", "--package-lock-only", "--ignore-scripts"]);
+        std::fs::rename(&project, &made).unwrap();
+    }
+    let copied = tempfile::tempdir().unwrap();
+    copy(&made, copied.path());
+    copied
+}
+
+/// A project without dependencies whose build runs this JavaScript.
+pub fn scripted(script: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("package.json", r#"{"name":"scripted","version":"1.0.0","scripts":{"build":"node build.mjs"}}"#);
+    write(
+        "package-lock.json",
+        r#"{"name":"scripted","version":"1.0.0","lockfileVersion":3,"requires":true,"packages":{"":{"name":"scripted","version":"1.0.0"}}}"#,
+    );
+    write("build.mjs", script);
+    folder
+}
+
+/// Files as they are, an `index.html` among them.
+pub fn plain(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, content) in files {
+        let file = folder.path().join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
+    }
+    folder
+}
+
+fn shared_folder() -> PathBuf {
+    let target = std::env::current_exe().unwrap();
+    let folder = target.ancestors().nth(3).map_or_else(repository_root, Path::to_owned).join("journeys");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn npm(dir: &Path, args: &[&str]) {
+    let output = Command::new("npm").current_dir(dir).args(args).output().expect("npm is installed");
+    assert!(output.status.success(), "npm {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,9 @@
+//! The journeys of a push, a failure, a domain, a crash and a first run, with the real binaries.
+#![allow(clippy::unwrap_used, clippy::large_futures, reason = "a journey that fails should say where")]
+
+mod builds;
+mod crashes;
+mod domains;
+mod pushes;
+mod refusals;
+mod up;
