@@ -7,6 +7,7 @@ use deadpool_postgres::Pool;
 use loggia_runtime::Secret;
 use loggia_storage::Store;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::db::tokens::{self, TokenKind};
@@ -25,6 +26,7 @@ pub(crate) struct App {
     /// Changes whenever a build was queued.
     pub(crate) builds: watch::Sender<()>,
     /// Ends long polls and streams at once when the process stops.
+    pub(crate) stop: CancellationToken,
     pub(crate) upload_slots: Arc<tokio::sync::Semaphore>,
 }
 
@@ -32,7 +34,7 @@ pub(crate) struct App {
 const UPLOADS_AT_ONCE: usize = 64;
 
 impl App {
-    pub(crate) async fn new(config: Config) -> anyhow::Result<Self> {
+    pub(crate) async fn new(config: Config, stop: CancellationToken) -> anyhow::Result<Self> {
         let pool = db::pool(&config.database, config.database_connections);
         let store = Store::connect(&config.store);
         store.ensure_bucket().await.context("preparing the bucket")?;
@@ -43,6 +45,7 @@ impl App {
             resolver,
             events: watch::Sender::new(()),
             builds: watch::Sender::new(()),
+            stop,
             upload_slots: Arc::new(tokio::sync::Semaphore::new(UPLOADS_AT_ONCE)),
             config: Arc::new(config),
         };

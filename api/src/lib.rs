@@ -39,7 +39,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 /// As [`run`], on a listener that is bound already.
 pub async fn run_on(listener: TcpListener, config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     migrate::run(&config.database).await.context("bringing the database up to date")?;
-    let app = app::App::new(config).await?;
+    let app = app::App::new(config, shutdown.clone()).await?;
     let listen = listener.local_addr()?;
     let background = [
         tokio::spawn(notify::listen(app.clone(), shutdown.clone())),

@@ -113,6 +113,31 @@ async fn a_build_command_runs_with_the_project_s_variables_and_its_secrets_stay_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_package_json_is_installed_by_its_lock_file_and_built_by_its_script() {
+    let mut world = World::new().await;
+    let package = r#"{"name":"x","version":"1.0.0","scripts":{"build":"node make.js"}}"#;
+    let lock = r#"{"name":"x","version":"1.0.0","lockfileVersion":3,"requires":true,
+                   "packages":{"":{"name":"x","version":"1.0.0"}}}"#;
+    let script =
+        "const fs = require('fs'); fs.mkdirSync('build'); fs.writeFileSync('build/index.html', 'made');";
+    let files = [
+        ("make.js", script),
+        ("package-lock.json", lock),
+        ("package.json", package),
+    ];
+    let commit = world.git.create("site.git", true).commit("main", &files);
+    let assignment = world.assignment("site.git", &commit);
+    let report = world.build(&assignment).await;
+    assert_eq!(ready(&report).1, "Node.js");
+    let log = world.log();
+    assert!(
+        log.contains("install: $ npm ci\n") && log.contains("build: $ npm run build\n"),
+        "{log}"
+    );
+    assert!(log.contains("collect: Found 1 files in build\n"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_command_is_a_failed_build_with_its_exit_code_and_last_lines() {
     let mut world = World::new().await;
     let commit = world

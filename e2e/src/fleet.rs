@@ -140,7 +140,8 @@ impl Fleet {
             ("LOGGIA_S3_SECRET_KEY", SECRET_KEY.into()),
             ("LOGGIA_PROXY_LISTEN", format!("127.0.0.1:{}", self.edge_port)),
             ("LOGGIA_PROXY_STATE_DIR", folder("edge-state")),
-            ("LOGGIA_BUILDER_NAME", name.to_owned()),
+            // Builders of one machine keep apart by name.
+            ("LOGGIA_BUILDER_NAME", format!("{name}-{}", self.edge_port)),
             ("LOGGIA_BUILDER_WORK_DIR", folder(&format!("{name}-work"))),
             ("LOGGIA_GIT_HTTP_HOSTS", self.forge.authority()),
             ("LOGGIA_BUILD_EXECUTOR", "sandbox".into()),

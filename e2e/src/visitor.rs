@@ -46,15 +46,15 @@ impl Visitor {
     }
 
     pub async fn get_with(&self, host: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-        self.send(host, path, headers).await.unwrap()
+        self.send(host, path, headers).await.unwrap_or_else(|error| panic!("GET {path} of {host}: {error:?}"))
     }
 
     /// `None` when there is no answer, or none with success.
     pub async fn try_get(&self, host: &str, path: &str) -> Option<Answer> {
-        self.send(host, path, &[]).await.filter(|answer| answer.status < 300)
+        self.send(host, path, &[]).await.ok().filter(|answer| answer.status < 300)
     }
 
-    async fn send(&self, host: &str, path: &str, headers: &[(&str, &str)]) -> Option<Answer> {
+    async fn send(&self, host: &str, path: &str, headers: &[(&str, &str)]) -> reqwest::Result<Answer> {
         let mut request = self.client.get(format!("http://127.0.0.1:{}{path}", self.port)).header("host", host);
         for (name, value) in headers {
             request = request.header(
@@ -62,9 +62,9 @@ impl Visitor {
                 HeaderValue::from_str(value).unwrap(),
             );
         }
-        let response = request.send().await.ok()?;
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Some(Answer { status, headers, body: response.text().await.ok()? })
+        Ok(Answer { status, headers, body: response.text().await? })
     }
 
     /// Sends bytes as they are and gives the status of the first answer, 0 for none.

@@ -30,7 +30,7 @@ const routes = {
       <ul class="next">
         <li>Clone the repository that the terminal printed, change <code>main.js</code>, and push.
           The new version is live when the push is built, and no visitor meets half of it.</li>
-        <li>Push another branch: it gets an address of its own.</li>
+        <li>Connect a project to its repository on GitHub: branches and pull requests get addresses of their own.</li>
         <li>Something went wrong? Every earlier deployment is still there to roll back to.</li>
       </ul>`,
   },
@@ -52,7 +52,8 @@ function show() {
   document.title = route.title;
   page.innerHTML = route.show();
   for (const link of document.querySelectorAll("nav a")) {
-    link.toggleAttribute("aria-current", link.pathname === path);
+    if (link.pathname === path) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
   }
 }
 

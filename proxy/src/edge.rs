@@ -123,12 +123,7 @@ impl Prepared {
         let state_dir = config.state_dir.clone();
         let (journal, kept) = tokio::task::spawn_blocking(move || Journal::open(&state_dir))
             .await?
-            .with_context(|| {
-                format!(
-                    "the edge cannot keep its routes in {}",
-                    config.state_dir.display()
-                )
-            })?;
+            .context("starting the thread that writes routes")?;
         info!("The edge starts with {} known routes", kept.len());
         let api = EdgeClient::new(&config.api_url, config.token.reveal());
         let routes = Routes::new(api.clone(), journal, kept).await;

@@ -14,6 +14,8 @@ use loggia_types::event::{Change, EdgeEvent};
 use loggia_types::hostname::HostnameKind;
 use loggia_types::route::{Route, ServeSettings};
 use loggia_types::{BuildId, EventPosition, Hostname};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::auth::{Builder, Edge};
@@ -42,23 +44,35 @@ pub(crate) async fn claim(
         let message = format!("builder is a name of 1 to {BUILDER_NAME_LEN_MAX} bytes");
         return Err(ApiError::unprocessable("invalid_builder", message));
     }
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(body.wait_secs).min(CLAIM_WAIT_MAX);
+    let deadline = Instant::now() + Duration::from_secs(body.wait_secs).min(CLAIM_WAIT_MAX);
     let mut queued = app.builds.subscribe();
     loop {
         queued.mark_unchanged();
         if let Some(assignment) = ops::builds::claim(&app, &body.builder).await? {
             return Ok(axum::Json(assignment).into_response());
         }
-        let look_again = tokio::time::Instant::now() + CLAIM_LOOK_EVERY;
+        let look_again = Instant::now() + CLAIM_LOOK_EVERY;
         if look_again.min(deadline) == deadline {
-            let _ = tokio::time::timeout_at(deadline, queued.changed()).await;
+            wait(&app, deadline, &mut queued).await;
             let assignment = ops::builds::claim(&app, &body.builder).await?;
             return Ok(match assignment {
                 Some(assignment) => axum::Json(assignment).into_response(),
                 None => StatusCode::NO_CONTENT.into_response(),
             });
         }
-        let _ = tokio::time::timeout_at(look_again, queued.changed()).await;
+        wait(&app, look_again, &mut queued).await;
+        if app.stop.is_cancelled() {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+    }
+}
+
+/// Until something changed, until `deadline`, or until the process stops.
+async fn wait(app: &App, deadline: Instant, changed: &mut watch::Receiver<()>) {
+    tokio::select! {
+        _ = changed.changed() => {}
+        () = tokio::time::sleep_until(deadline) => {}
+        () = app.stop.cancelled() => {}
     }
 }
 
@@ -169,7 +183,10 @@ pub(crate) async fn events(
                 position = event.position;
                 yield Ok(encode(&event));
             }
-            if idle && tokio::time::timeout(EVENTS_LOOK_EVERY, committed.changed()).await.is_ok_and(|sent| sent.is_err()) {
+            if idle {
+                wait(&app, Instant::now() + EVENTS_LOOK_EVERY, &mut committed).await;
+            }
+            if app.stop.is_cancelled() {
                 return;
             }
         }

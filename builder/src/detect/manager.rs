@@ -29,6 +29,8 @@ pub(super) struct Chosen {
     pub(super) manager: Manager,
     pub(super) setup: Option<String>,
     pub(super) install: String,
+    /// The install that may change the lock file, when `install` may not.
+    pub(super) unfrozen_install: Option<String>,
     /// The folder with the lock file, or the project's own.
     pub(super) workdir: String,
     pub(super) because: String,
@@ -58,6 +60,17 @@ impl Manager {
             Self::Yarn if yarn_is_classic => "yarn install --frozen-lockfile",
             Self::Yarn => "yarn install --immutable",
             Self::Bun => "bun install --frozen-lockfile",
+        }
+    }
+
+    /// With `CI` set, pnpm and yarn freeze unless they are told not to.
+    fn unfrozen_install(self, yarn_is_classic: bool) -> &'static str {
+        match self {
+            Self::Npm => "npm install",
+            Self::Pnpm => "pnpm install --no-frozen-lockfile",
+            Self::Yarn if yarn_is_classic => "yarn install --no-lockfile",
+            Self::Yarn => "yarn install --no-immutable",
+            Self::Bun => "bun install --no-save",
         }
     }
 
@@ -131,6 +144,7 @@ pub(super) fn choose(tree: &FileTree, root: &str) -> Result<Chosen, DetectError>
         manager,
         setup: manager.setup(version.as_deref(), is_classic),
         install,
+        unfrozen_install: own_lock.map(|_| manager.unfrozen_install(is_classic).to_owned()),
         workdir: own_lock.unwrap_or(root).to_owned(),
         because,
         problem,

@@ -23,6 +23,8 @@ pub struct BuildPlan {
     /// Makes the package manager available in the version that the project asks for.
     pub setup: Option<String>,
     pub install: Option<String>,
+    /// What installs all the same when the lock file does not match `package.json`.
+    pub unfrozen_install: Option<String>,
     pub build: Option<String>,
     pub output: Output,
     /// Where the build runs, relative to the repository; empty for its root.

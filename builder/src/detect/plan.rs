@@ -72,6 +72,10 @@ pub fn plan(tree: &FileTree, settings: &BuildSettings) -> Result<BuildPlan, Dete
             .as_ref()
             .filter(|_| install_is_ours)
             .map_or(root.clone(), |manager| manager.workdir.clone()),
+        unfrozen_install: used
+            .as_ref()
+            .filter(|_| install_is_ours)
+            .and_then(|manager| manager.unfrozen_install.clone()),
         problems: used
             .filter(|_| install_is_ours)
             .and_then(|manager| manager.problem)

@@ -197,7 +197,7 @@ async fn build_and_publish(build: &Running<'_>, source: &Path) -> Result<Outcome
         .await?;
     let plan = build.timed(Step::Detect, steps::detect(build, source)).await?;
     let variables = variables::of(build.assignment);
-    build
+    let stale_lock_file = build
         .timed(Step::Install, steps::install(build, source, &plan, &variables))
         .await?;
     build
@@ -207,7 +207,7 @@ async fn build_and_publish(build: &Running<'_>, source: &Path) -> Result<Outcome
         .timed(Step::Collect, steps::collect(build, source, &plan))
         .await?;
     site.problems
-        .splice(0..0, plan.problems.into_iter().chain(variables.problems));
+        .splice(0..0, plan.problems.into_iter().chain(stale_lock_file).chain(variables.problems));
     build
         .timed(Step::Upload, publish::publish(build, plan.framework, site))
         .await

@@ -1,22 +1,15 @@
 //! The last step: what is new is uploaded, then the manifest, and the deployment exists.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-
 use anyhow::Context;
-use futures::stream::{self, StreamExt, TryStreamExt};
-use loggia_storage::publish::{counts_of, write_manifest};
-use loggia_storage::{ManifestWrite, Store, StoreError};
+use loggia_storage::{ManifestWrite, StoreError};
+use loggia_storage::publish::{counts_of, upload_files, write_manifest};
 use loggia_types::build::{Outcome, Phase};
-use loggia_types::manifest::{Facts, HtmlHandling, NotFound};
-use loggia_types::publish::{self as planning, Plan};
-use loggia_types::{DeploymentRef, Manifest, Problem, SitePath, Timestamp};
+use loggia_types::manifest::{Facts, HtmlHandling, NewEntry, NotFound};
+use loggia_types::publish as planning;
+use loggia_types::{DeploymentRef, Manifest, Problem, Timestamp};
 
 use super::{Halt, Running};
 use crate::collect::Site;
-
-/// Small files are bound by latency; 32 in flight fill a local network without exhausting descriptors.
-const UPLOADS_IN_FLIGHT: usize = 32;
 
 /// The outcome of an attempt that completed the deployment and could not say so.
 pub(super) async fn find_earlier(build: &Running<'_>) -> Result<Option<Outcome>, Halt> {
@@ -50,8 +43,10 @@ pub(super) async fn publish(build: &Running<'_>, framework: String, site: Site) 
         counts.uploaded, counts.files
     ));
 
+    // Every entry of the plan is one of the site's files; the store refuses a path that is none.
+    let locate = |entry: &NewEntry| site.locations.get(&entry.path).cloned().unwrap_or_default();
     let uploaded = build
-        .unless_stopped(Box::pin(upload(store, deployment, &plan, &site.locations)))
+        .unless_stopped(Box::pin(upload_files(store, deployment, &plan, locate)))
         .await?;
     uploaded.with_context(|| format!("uploading deployment {deployment}"))?;
 
@@ -86,26 +81,6 @@ fn facts(build: &Running<'_>, deployment: DeploymentRef, framework: String, prob
         not_found: NotFound::default(),
         problems,
     }
-}
-
-/// As `loggia_storage::publish::upload_files`, whose future cannot be spawned (its closure borrows from the plan).
-async fn upload(
-    store: &Store,
-    deployment: DeploymentRef,
-    plan: &Plan,
-    locations: &HashMap<SitePath, PathBuf>,
-) -> Result<(), StoreError> {
-    let put = |at: usize| async move {
-        let entry = &plan.entries[at];
-        // Every entry of the plan is one of the site's files; the store refuses a path that is none.
-        let file = locations.get(&entry.path).cloned().unwrap_or_default();
-        store.put_file(deployment.project_id, entry, &file).await
-    };
-    stream::iter(plan.uploads.iter().copied())
-        .map(put)
-        .buffer_unordered(UPLOADS_IN_FLIGHT)
-        .try_collect::<()>()
-        .await
 }
 
 /// The deployment whose files are reused. One that is gone or cannot be read costs an upload, not the build.

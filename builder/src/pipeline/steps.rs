@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use loggia_types::Problem;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -66,18 +67,47 @@ pub(super) async fn install(
     source: &Path,
     plan: &BuildPlan,
     variables: &BuildVariables,
-) -> Result<(), Halt> {
-    let Some(command) = &plan.install else {
-        return Ok(());
+) -> Result<Option<Problem>, Halt> {
+    let Some(frozen) = plan.install.as_deref() else {
+        return Ok(None);
     };
-    let command = Command {
+    let command = |command| Command {
         name: "install",
         command,
         setup: plan.setup.as_deref(),
         workdir: &plan.install_workdir,
     };
-    run(build, source, command, &variables.install).await
+    let failure = match run(build, source, command(frozen), &variables.install).await {
+        Err(Halt::Failed(failure)) => failure,
+        other => return other.map(|()| None),
+    };
+    let Some(unfrozen) = plan.unfrozen_install.as_deref().filter(|_| is_lock_file_stale(&failure.log_tail)) else {
+        return Err(Halt::Failed(failure));
+    };
+    let problem = Problem::in_file(
+        "package.json",
+        "The lock file does not match package.json, so other versions may be installed in every build. Run the \
+         install on your machine and commit the lock file.",
+    );
+    build.log.line(&problem.message);
+    run(build, source, command(unfrozen), &variables.install).await?;
+    Ok(Some(problem))
 }
+
+fn is_lock_file_stale(log_tail: &[String]) -> bool {
+    log_tail.iter().any(|line| STALE_LOCK_FILE.iter().any(|sign| line.contains(sign)))
+}
+
+/// What npm, pnpm, yarn 1, yarn 2 and later, and bun say when a frozen install would change the lock file.
+///
+/// npm names its reason first and its hundred lines of usage last; of those only the end is kept.
+const STALE_LOCK_FILE: [&str; 5] = [
+    "Run \"npm help ci\" for more info",
+    "ERR_PNPM_OUTDATED_LOCKFILE",
+    "Your lockfile needs to be updated",
+    "The lockfile would have been modified",
+    "lockfile had changes, but lockfile is frozen",
+];
 
 pub(super) async fn build(
     build: &Running<'_>,

@@ -172,8 +172,17 @@ impl World {
     }
 }
 
+/// Looks again until it is so.
+pub async fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never came: {what}");
+        tokio::task::yield_now().await;
+    }
+}
+
 /// A number of seconds that nothing else sleeps for, by which a process is found among all of the machine's.
-fn unique_sleep() -> String {
+pub fn unique_sleep() -> String {
     format!(
         "{}.{:09}",
         90_000 + std::process::id(),
@@ -184,7 +193,7 @@ fn unique_sleep() -> String {
     )
 }
 
-fn is_running(argument: &str) -> bool {
+pub fn is_running(argument: &str) -> bool {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let command_lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
     command_lines.into_iter().any(|line| {
@@ -580,11 +589,7 @@ pub async fn dropping_a_step_ends_it(world: &World) {
         exit = world.executor.run(&step, &sender, &cancel) => panic!("ended with {exit:?}"),
         line = receiver.recv() => assert_eq!(line.unwrap().text, "ready"),
     }
-    let deadline = Instant::now() + DEADLINE;
-    while is_running(&sleep) {
-        assert!(Instant::now() < deadline, "still running");
-        tokio::task::yield_now().await;
-    }
+    wait_until("the step's end", || !is_running(&sleep)).await;
 }
 
 pub async fn steps_of_two_builds_run_side_by_side(world: &World) {

@@ -63,6 +63,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         None => Some(PrivatePostgres::start(&data_dir).await.context("starting the private Postgres")?),
     };
     let outcome = with_postgres(&options, &data_dir, &secrets, is_new, postgres.as_ref(), &stop).await;
+    if let Some(file) = &options.ready_file {
+        let _ = std::fs::remove_file(file);
+    }
     if let Some(postgres) = postgres {
         postgres.stop().await.context("stopping the private Postgres")?;
     }

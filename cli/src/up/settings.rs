@@ -58,7 +58,6 @@ impl Settings<'_> {
             ("LOGGIA_EDGE_PUBLIC_URL", format!("http://{base}{}", if http == 80 { String::new() } else { format!(":{http}") })),
             ("LOGGIA_PROXY_LISTEN", format!("0.0.0.0:{http}")),
             ("LOGGIA_S3_BUCKET", BUCKET.to_owned()),
-            ("LOGGIA_BUILDER_NAME", "up".to_owned()),
         ];
         for (name, value) in defaults {
             values.entry(name.to_owned()).or_insert(value);

@@ -19,12 +19,12 @@ pub async fn upload_files(
     plan: &Plan,
     locate: impl Fn(&NewEntry) -> PathBuf,
 ) -> Result<(), StoreError> {
-    let uploads = plan.uploads.iter().map(|at| {
-        let entry = &plan.entries[*at];
+    let put = |at: usize| {
+        let entry = &plan.entries[at];
         let file = locate(entry);
         async move { store.put_file(deployment.project_id, entry, &file).await }
-    });
-    stream::iter(uploads).buffer_unordered(UPLOADS_IN_FLIGHT).try_collect::<()>().await
+    };
+    stream::iter(plan.uploads.clone()).map(put).buffer_unordered(UPLOADS_IN_FLIGHT).try_collect::<()>().await
 }
 
 /// Writes the manifest: from here on the deployment exists. When another attempt was first, its manifest

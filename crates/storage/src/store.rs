@@ -167,6 +167,7 @@ impl Store {
 }
 
 /// Sorts the SDK's errors into those worth another try and those that are not.
+#[expect(clippy::needless_pass_by_value, reason = "every caller ends with the error")]
 fn failed<E>(action: &str, error: SdkError<E>) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,

@@ -79,3 +79,18 @@ async fn a_build_that_exceeds_its_time_in_a_container_is_ended_and_told() {
 async fn a_build_that_exceeds_its_time_in_the_sandbox_is_ended_and_told() {
     tells_the_time_limit(&fails(Fleet::new().await, ENDLESS, &[("LOGGIA_BUILD_TIMEOUT_SECS", "20")]).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_file_that_does_not_match_is_a_problem_and_no_failure() {
+    let fleet = Fleet::new().await;
+    let (_api, _edge) = (fleet.start_api().await, fleet.start_edge().await);
+    let _builder = fleet.start_builder("builder");
+    let project = fleet.project("shop").await;
+    let source = projects::scripted(GOOD);
+    let package = r#"{"name":"scripted","scripts":{"build":"node build.mjs"},"dependencies":{"is-number":"^7.0.0"}}"#;
+    std::fs::write(source.path().join("package.json"), package).unwrap();
+    let id = fleet.push(&project, source.path(), "main").await;
+    let deployment = fleet.ended(&project, id).await;
+    assert_eq!(deployment.status, DeploymentStatus::Live, "{:?}", deployment.failure);
+    assert!(deployment.problems.iter().any(|problem| problem.message.contains("lock file")), "{deployment:?}");
+}

@@ -8,7 +8,7 @@ use http::response::Parts;
 use http::{Response, StatusCode};
 use loggia_types::Manifest;
 
-use super::{Decision, Role, Served, Validators};
+use super::{ByteRange, Decision, Role, Served, Validators};
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const REVALIDATE: HeaderValue = HeaderValue::from_static("public, max-age=0, must-revalidate");
@@ -43,9 +43,7 @@ pub fn of_decision(decision: &Decision<'_>, manifest: &Manifest, indexable: bool
         }
         Decision::Part(served, range) => {
             describe(&mut parts, *served, manifest);
-            let text = format!("bytes {}-{}/{}", range.first, range.last, served.entry.size());
-            insert(&mut parts, CONTENT_RANGE, &text);
-            parts.headers.insert(CONTENT_LENGTH, range.size_bytes().into());
+            describe_range(&mut parts, *range, served.entry.size());
         }
         Decision::NotModified(served) => {
             describe(&mut parts, *served, manifest);
@@ -135,6 +133,12 @@ fn describe(parts: &mut Parts, served: Served<'_>, manifest: &Manifest) {
     if served.role == Role::Shell {
         parts.headers.insert(VARY, SHELL_VARY);
     }
+}
+
+fn describe_range(parts: &mut Parts, range: ByteRange, file_bytes: u64) {
+    let text = format!("bytes {}-{}/{file_bytes}", range.first, range.last);
+    insert(parts, CONTENT_RANGE, &text);
+    parts.headers.insert(CONTENT_LENGTH, range.size_bytes().into());
 }
 
 /// Content types come from a manifest that a builder wrote: one that is no header value is left out, and

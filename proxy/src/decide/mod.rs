@@ -86,6 +86,17 @@ pub fn decide<'m>(
     if !matches!(*request.method, Method::GET | Method::HEAD) {
         return refuse_method(manifest, settings, &target, resolution);
     }
+    answer(manifest, settings, &target, resolution, request)
+}
+
+/// What a GET or HEAD of a public path gets.
+fn answer<'m>(
+    manifest: &'m Manifest,
+    settings: &ServeSettings,
+    target: &Target<'_>,
+    resolution: Resolution<'m, '_>,
+    request: RequestHead<'_>,
+) -> Decision<'m> {
     match resolution {
         Resolution::Redirect(place) => Decision::Redirect {
             location: target.location(&[place.base, place.slash]),
@@ -93,24 +104,10 @@ pub fn decide<'m>(
         _ if !target.is_canonical() => Decision::Redirect {
             location: target.location(&[target.path()]),
         },
-        Resolution::File(entry) => serve(
-            manifest,
-            Served {
-                entry,
-                role: Role::File,
-            },
-            request,
-        ),
+        Resolution::File(entry) => serve(manifest, entry, Role::File, request),
         Resolution::Nothing => {
             match not_found::substitute(manifest, settings, target.path(), request.headers) {
-                Substitute::Shell(entry) => serve(
-                    manifest,
-                    Served {
-                        entry,
-                        role: Role::Shell,
-                    },
-                    request,
-                ),
+                Substitute::Shell(entry) => serve(manifest, entry, Role::Shell, request),
                 substitute => stand_in(substitute),
             }
         }
@@ -147,7 +144,8 @@ fn stand_in(substitute: Substitute<'_>) -> Decision<'_> {
 }
 
 /// Conditions first, then ranges (RFC 9110 §13.2.2).
-fn serve<'m>(manifest: &'m Manifest, served: Served<'m>, request: RequestHead<'_>) -> Decision<'m> {
+fn serve<'m>(manifest: &'m Manifest, entry: Entry<'m>, role: Role, request: RequestHead<'_>) -> Decision<'m> {
+    let served = Served { entry, role };
     let validators = Validators::new(served.entry.hash().etag(), manifest.facts().created_at);
     if validators.are_met_by(request.headers) {
         return Decision::NotModified(served);

@@ -58,7 +58,10 @@ impl FakeApi {
 
     /// Dies like a killed process: connections end, the port refuses.
     pub fn kill(&mut self) {
-        self.runtime.take().unwrap().shutdown_background();
+        let runtime = self.runtime.take().unwrap();
+        // A thread of its own, since a runtime must not be waited for inside of another.
+        let end = std::thread::spawn(move || runtime.shutdown_timeout(std::time::Duration::from_secs(5)));
+        end.join().unwrap();
         self.script.followers.store(0, Ordering::SeqCst);
     }
 

@@ -130,9 +130,15 @@ async fn start_slirp(sandbox: &Sandbox, holder_pid: u32) -> Result<Child, Execut
     let doing = "starting slirp4netns";
     let (ready_sender, mut ready) = pipe::pipe().map_err(io_fault(doing))?;
     let mut command = Command::new(&sandbox.tools.setpriv);
-    command
-        .args(["--pdeathsig", "KILL", "--"])
-        .arg(&sandbox.tools.slirp4netns);
+    command.args(["--pdeathsig", "KILL", "--"]);
+    if matches!(sandbox.user, User::Root { .. }) {
+        // As root, `--enable-sandbox` unmounts its copy of every mount without making it private first. Below a shared
+        // one, such as Docker's data folder, that has taken the files of starting containers away.
+        command
+            .arg(&sandbox.tools.unshare)
+            .args(["--mount", "--propagation", "private", "--"]);
+    }
+    command.arg(&sandbox.tools.slirp4netns);
     command.args([
         "--configure",
         "--disable-host-loopback",
@@ -141,14 +147,15 @@ async fn start_slirp(sandbox: &Sandbox, holder_pid: u32) -> Result<Child, Execut
         MTU,
     ]);
     // Its standard input is where it reports that it is ready: the one descriptor besides the outputs that we can give.
-    command.args(["--ready-fd=0", "--netns-type=path"]);
-    if matches!(sandbox.user, User::Unprivileged) {
-        command.arg(format!("--userns-path=/proc/{holder_pid}/ns/user"));
-    }
-    command
-        .arg(format!("/proc/{holder_pid}/ns/net"))
-        .arg("tap0")
-        .env_clear();
+    command.arg("--ready-fd=0");
+    match sandbox.user {
+        User::Root { .. } => command
+            .arg("--netns-type=path")
+            .arg(format!("/proc/{holder_pid}/ns/net")),
+        // By pid it finds the user namespace, too, which it must join before it confines itself.
+        User::Unprivileged => command.arg(holder_pid.to_string()),
+    };
+    command.arg("tap0").env_clear();
     command.stdin(ready_sender.into_blocking_fd().map_err(io_fault(doing))?);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut slirp = sandbox.spawner.spawn(command).await.map_err(io_fault(doing))?;
