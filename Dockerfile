@@ -11,7 +11,7 @@ ARG RUNTIME_IMAGE=debian:bookworm-slim
 FROM ${RUNTIME_IMAGE} AS runtime
 # git: for `loggia up` only. iproute2: a builder closes its containers' way to private networks with it.
 RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates git iproute2 libssl3 \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates git iproute2 libssl3 zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --home-dir /var/lib/loggia --create-home --shell /usr/sbin/nologin loggia \
     && install -d -o loggia -g loggia /var/lib/loggia/proxy /var/lib/loggia/builder

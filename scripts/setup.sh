@@ -60,6 +60,8 @@ find_missing_for_tests() {
     # The tests' container engine; scripts/test-engine.sh starts it, unless one answers already.
     has docker && has_admin_tool dockerd || want docker.io
     has_admin_tool iptables || want iptables
+    # A name server for the journey of a domain.
+    has_admin_tool dnsmasq || want dnsmasq-base
     has_admin_tool debootstrap || want debootstrap
 }
 

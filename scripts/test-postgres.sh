@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # A throw-away Postgres for the tests: `test-postgres.sh` starts one (or finds the one that runs) and prints how to
-# reach it, `test-postgres.sh stop` ends it and removes its data.
+# reach it, `test-postgres.sh status` tells by its exit code whether it runs, `test-postgres.sh stop` ends it and
+# removes its data.
 #
-#   eval "export $(scripts/test-postgres.sh)"
+#   export "$(scripts/test-postgres.sh)"
 set -euo pipefail
 
 state="${LOGGIA_TEST_STATE:-${XDG_CACHE_HOME:-$HOME/.cache}/loggia-test}"
@@ -28,6 +29,12 @@ as_server() {
     fi
 }
 
+is_running() { [ -d "$home/data" ] && as_server "$bin/pg_ctl" -D "$home/data" status >/dev/null 2>&1; }
+
+if [ "${1:-start}" = status ]; then
+    is_running
+    exit
+fi
 if [ "${1:-start}" = stop ]; then
     if [ -d "$home/data" ]; then
         as_server "$bin/pg_ctl" -D "$home/data" -m immediate stop >&2 || true
@@ -36,7 +43,7 @@ if [ "${1:-start}" = stop ]; then
     exit 0
 fi
 
-if ! { [ -d "$home/data" ] && as_server "$bin/pg_ctl" -D "$home/data" status >/dev/null 2>&1; }; then
+if ! is_running; then
     rm -rf "$home"
     mkdir -p "$home"
     if [ "$(id -u)" = 0 ]; then chown postgres:postgres "$home"; fi
@@ -47,4 +54,4 @@ if ! { [ -d "$home/data" ] && as_server "$bin/pg_ctl" -D "$home/data" status >/d
         -o "-c listen_addresses= -c unix_socket_directories=$home -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300" \
         start >&2
 fi
-echo "LOGGIA_TEST_DATABASE_URL='host=$home user=loggia dbname=postgres'"
+echo "LOGGIA_TEST_DATABASE_URL=host=$home user=loggia dbname=postgres"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The whole test suite (`make test`). It needs no running services: the tests start Postgres, S3 servers and Loggia
-# themselves, and the container engine that some of them need is started here and ended again.
+# The whole test suite (`make test`). It needs no running services: the tests start S3 servers and Loggia
+# themselves, and the Postgres and the container engine that they share are started here and ended again.
 #
 #   scripts/test.sh [ARGUMENTS FOR THE TEST RUNNER]
 set -euo pipefail
@@ -14,16 +14,21 @@ engine_pid() {
     pid="$(cat "$PIDFILE" 2>/dev/null)" && kill -0 "$pid" 2>/dev/null && echo "$pid"
 }
 
-stop_own_engine() {
-    # One that was there before is somebody else's.
+stop_own() {
+    # What was there before is somebody else's.
+    if [ -n "$own_postgres" ]; then
+        scripts/test-postgres.sh stop
+    fi
     if [ -n "$(engine_pid)" ] && [ "$(engine_pid)" != "$before" ]; then
         scripts/test-engine.sh stop
     fi
 }
 
 before="$(engine_pid || true)"
-trap stop_own_engine EXIT
-settings="$(scripts/test-engine.sh)"
+own_postgres=""
+scripts/test-postgres.sh status || own_postgres=yes
+trap stop_own EXIT
+settings="$(scripts/test-engine.sh && scripts/test-postgres.sh)"
 while IFS= read -r setting; do
     export "${setting?}"
 done <<<"$settings"

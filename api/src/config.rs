@@ -69,7 +69,7 @@ impl Config {
     pub fn from_env(env: &mut Env) -> Self {
         Self {
             listen: env.parsed("LOGGIA_API_LISTEN", "127.0.0.1:3000"),
-            public_url: trimmed(env.parsed("LOGGIA_API_PUBLIC_URL", "http://localhost:3000")),
+            public_url: trimmed(&env.parsed::<String>("LOGGIA_API_PUBLIC_URL", "http://localhost:3000")),
             database: env.required("DATABASE_URL", "postgres://loggia:secret@db.internal/loggia"),
             database_connections: env.parsed("LOGGIA_DATABASE_CONNECTIONS", "16"),
             base_domain: env.parsed("LOGGIA_BASE_DOMAIN", "localhost"),
@@ -105,7 +105,7 @@ fn build_limits(env: &mut Env) -> BuildLimits {
     }
 }
 
-fn trimmed(url: String) -> String {
+fn trimmed(url: &str) -> String {
     url.trim_end_matches('/').to_owned()
 }
 

@@ -97,8 +97,9 @@ impl Fleet {
     pub async fn start_api(&self) -> Process {
         let process = self.start("api", "api");
         let url = format!("{}/readyz", self.api_url);
+        let asking = reqwest::Client::new();
         eventually("the api is ready", SOON, || async {
-            reqwest::get(&url).await.ok().filter(|response| response.status().is_success())
+            asking.get(&url).send().await.ok().filter(|response| response.status().is_success())
         })
         .await;
         process

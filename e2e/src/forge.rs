@@ -36,8 +36,9 @@ impl Forge {
         let port = free_port();
         let args = ["git-server", "--root", root.to_str().unwrap(), "--port", &port.to_string()];
         let server = Process::start("forge", dir, &loggia(), &args, &[]);
+        let asking = reqwest::Client::new();
         eventually("the forge listens", SOON, || async {
-            reqwest::get(format!("http://127.0.0.1:{port}/")).await.ok()
+            asking.get(format!("http://127.0.0.1:{port}/")).send().await.ok()
         })
         .await;
         Self { root, port, _server: server }

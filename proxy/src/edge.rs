@@ -43,17 +43,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 /// An edge whose sockets are bound; connections wait in the kernel until [`Edge::serve`].
 pub struct Edge {
     runtime: OwnRuntime,
-    endpoints: Vec<Endpoint>,
-    http_addr: SocketAddr,
-    https_addr: Option<SocketAddr>,
-    app: HttpProxy<EdgeService>,
-    api: EdgeClient,
-    routes: Routes,
+    prepared: Prepared,
 }
 
 impl std::fmt::Debug for Edge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Edge({}, https {:?})", self.http_addr, self.https_addr)
+        write!(f, "Edge({}, https {:?})", self.http_addr(), self.https_addr())
     }
 }
 
@@ -64,29 +59,22 @@ impl Edge {
         let runtime = OwnRuntime::start(config.threads)?;
         let prepared = runtime.handle().spawn(async move { Prepared::new(config).await });
         let prepared = prepared.await.context("the edge failed while starting")??;
-        Ok(prepared.on(runtime))
+        Ok(Self { runtime, prepared })
     }
 
     /// Where HTTP is served; tells the port when 0 was asked for.
     pub fn http_addr(&self) -> SocketAddr {
-        self.http_addr
+        self.prepared.http_addr
     }
 
     pub fn https_addr(&self) -> Option<SocketAddr> {
-        self.https_addr
+        self.prepared.https_addr
     }
 
     /// Serves until `shutdown`, then lets running requests finish.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self {
-            runtime,
-            endpoints,
-            http_addr,
-            https_addr,
-            app,
-            api,
-            routes,
-        } = self;
+        let Self { runtime, prepared } = self;
+        let Prepared { endpoints, http_addr, https_addr, app, api, routes } = prepared;
         info!(%http_addr, ?https_addr, "The edge serves on {http_addr}");
         let stop_events = CancellationToken::new();
         let _stop_events = stop_events.clone().drop_guard();
@@ -148,26 +136,6 @@ impl Prepared {
             api,
             routes,
         })
-    }
-
-    fn on(self, runtime: OwnRuntime) -> Edge {
-        let Self {
-            endpoints,
-            http_addr,
-            https_addr,
-            app,
-            api,
-            routes,
-        } = self;
-        Edge {
-            runtime,
-            endpoints,
-            http_addr,
-            https_addr,
-            app,
-            api,
-            routes,
-        }
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) async fn start(
     }
     let id = DeploymentId::generate();
     let base = find_base(app, project, &alias).await?;
-    let plan = plan(files, FolderRef::of_attempt(id, 1), base.as_ref()).map_err(limit)?;
+    let plan = plan(files, FolderRef::of_attempt(id, 1), base.as_ref())?;
     let mut stored = vec![true; plan.entries.len()];
     for at in &plan.uploads {
         stored[*at] = false;
@@ -185,9 +185,11 @@ fn has_ended(row: &DeploymentRow) -> ApiError {
     ApiError::conflict("deployment_has_ended", message)
 }
 
-fn limit(error: LimitExceeded) -> ApiError {
-    match error {
-        LimitExceeded::Duplicate(_) => ApiError::unprocessable("duplicate_path", error.to_string()),
-        _ => ApiError::too_large(error.to_string()),
+impl From<LimitExceeded> for ApiError {
+    fn from(error: LimitExceeded) -> Self {
+        match error {
+            LimitExceeded::Duplicate(_) => Self::unprocessable("duplicate_path", error.to_string()),
+            _ => Self::too_large(error.to_string()),
+        }
     }
 }

@@ -134,7 +134,7 @@ async fn signed_for(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Vec<P
         ApiError::bad_request("invalid_signature", format!("{SIGNATURE} looks like sha256=<64 hex digits>"))
     })?;
     // Nothing but the repository's name is believed before the signature is checked.
-    let envelope: Envelope = serde_json::from_slice(body).map_err(not_json)?;
+    let envelope: Envelope = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
     let repository: Option<RepositoryUrl> =
         envelope.repository.and_then(|repository| repository.clone_url.parse().ok());
     let candidates = match repository {
@@ -160,7 +160,7 @@ fn is_signed(secret: &str, body: &[u8], signature: &[u8]) -> bool {
 
 /// `None`: a push that builds nothing, of a tag or of a branch that was deleted.
 fn parse_push(body: &[u8]) -> Result<Option<PushEvent>, ApiError> {
-    let payload: PushPayload = serde_json::from_slice(body).map_err(not_json)?;
+    let payload: PushPayload = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
     let Some(branch) = payload.reference.strip_prefix("refs/heads/") else {
         return Ok(None);
     };
@@ -196,7 +196,7 @@ fn header<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, Api
     value.ok_or_else(|| ApiError::bad_request("missing_header", format!("the header {name} is missing")))
 }
 
-fn not_json(error: serde_json::Error) -> ApiError {
+fn not_json(error: &serde_json::Error) -> ApiError {
     let message = format!("the body is not a GitHub payload: {error}; set the webhook's content type to application/json");
     ApiError::bad_request("invalid_payload", message)
 }

@@ -212,6 +212,9 @@ impl Executor {
         cancel: &CancellationToken,
     ) -> Result<Exit, ExecutorFault> {
         step.check()?;
+        if cancel.is_cancelled() {
+            return Ok(Exit::Cancelled);
+        }
         match self {
             Self::Docker(docker) => docker.run(step, log, cancel).await,
             Self::Sandbox(sandbox) => sandbox.run(step, log, cancel).await,

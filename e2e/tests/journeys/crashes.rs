@@ -71,8 +71,7 @@ fn own_postgres(state: &Path, command: &str) -> String {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let line = String::from_utf8_lossy(&output.stdout).into_owned();
-    line.split('\'').nth(1).unwrap_or_default().to_owned()
+    String::from_utf8_lossy(&output.stdout).trim().replacen("LOGGIA_TEST_DATABASE_URL=", "", 1)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,9 @@ const CPU_PERIOD_US: u64 = 100_000;
 const REMOVE_MAX: Duration = Duration::from_secs(10);
 const REMOVE_INTERVAL: Duration = Duration::from_millis(10);
 
-#[derive(Debug, Clone)]
+const ADDING: &str = "putting a step into its control group";
+
+#[derive(Debug)]
 pub(super) struct Cgroups {
     builder: String,
     kind: Kind,
@@ -37,6 +39,19 @@ enum Kind {
     },
     /// One tree.
     V2 { folder: PathBuf, limits_cpu: bool },
+}
+
+impl Kind {
+    fn folders(&self) -> Vec<&Path> {
+        match self {
+            Self::V1 { memory, pids, cpu } => [Some(memory), Some(pids), cpu.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(PathBuf::as_path)
+                .collect(),
+            Self::V2 { folder, .. } => vec![folder],
+        }
+    }
 }
 
 impl Cgroups {
@@ -105,6 +120,18 @@ impl Cgroups {
         Group {
             kind,
             is_removed: false,
+        }
+    }
+}
+
+/// The builder's folder goes with it, unless a step of it is still in there. One of version 2 stays, because another
+/// executor of the same builder could not make its groups in a new one without preparing it again.
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        if let Kind::V1 { .. } = self.kind {
+            for folder in self.kind.folders() {
+                let _ = fs::remove_dir(folder);
+            }
         }
     }
 }
@@ -184,19 +211,8 @@ pub(super) struct Group {
 }
 
 impl Group {
-    fn folders(&self) -> Vec<&Path> {
-        match &self.kind {
-            Kind::V1 { memory, pids, cpu } => [Some(memory), Some(pids), cpu.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(PathBuf::as_path)
-                .collect(),
-            Kind::V2 { folder, .. } => vec![folder],
-        }
-    }
-
     fn make(&self, limits: &Limits) -> io::Result<()> {
-        for folder in self.folders() {
+        for folder in self.kind.folders() {
             fs::create_dir_all(folder)?;
         }
         let cpu_quota_us = u64::from(limits.cpu_millis) * CPU_PERIOD_US / 1000;
@@ -228,10 +244,25 @@ impl Group {
         Ok(())
     }
 
-    pub(super) fn add(&self, pid: i32) -> Result<(), ExecutorFault> {
-        for folder in self.folders() {
-            fs::write(folder.join("cgroup.procs"), pid.to_string())
-                .map_err(io_fault("putting a step into its control group"))?;
+    /// The first of them must be there. Others may be helpers of its start that have ended by now.
+    pub(super) fn add(&self, processes: &[i32]) -> Result<(), ExecutorFault> {
+        let add = |pid: &i32| {
+            let mut folders = self.kind.folders().into_iter();
+            folders.try_for_each(|folder| fs::write(folder.join("cgroup.procs"), pid.to_string()))
+        };
+        let none = || io::Error::other("there are none");
+        let (first, rest) = processes
+            .split_first()
+            .ok_or_else(none)
+            .map_err(io_fault(ADDING))?;
+        add(first).map_err(io_fault(ADDING))?;
+        for pid in rest {
+            match add(pid) {
+                Err(cause) if cause.raw_os_error() != Some(nix::libc::ESRCH) => {
+                    return Err(io_fault(ADDING)(cause));
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -259,7 +290,7 @@ impl Group {
 
     /// A group can be removed once it is empty.
     fn try_remove(&self) -> io::Result<()> {
-        for folder in self.folders() {
+        for folder in self.kind.folders() {
             // Newer kernels of version 2 kill a group as one; for the others, and version 1, each process.
             if fs::write(folder.join("cgroup.kill"), "1").is_err() {
                 let processes = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
@@ -269,7 +300,7 @@ impl Group {
                     .for_each(kill_now);
             }
         }
-        self.folders().into_iter().try_for_each(remove_folder)
+        self.kind.folders().into_iter().try_for_each(remove_folder)
     }
 }
 

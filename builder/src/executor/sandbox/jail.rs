@@ -98,7 +98,6 @@ pub(super) struct End {
 pub(super) struct Jail {
     bwrap: Child,
     bwrap_pid: i32,
-    first_process: i32,
     stdout: Option<BufReader<ChildStdout>>,
 }
 
@@ -131,7 +130,6 @@ impl Jail {
         let mut jail = Self {
             bwrap,
             bwrap_pid,
-            first_process: 0,
             stdout,
         };
         match tokio::time::timeout(START_MAX, jail.first_word()).await {
@@ -143,9 +141,6 @@ impl Jail {
                 )));
             }
         }
-        jail.first_process = *children_of(bwrap_pid)
-            .first()
-            .ok_or_else(|| ExecutorFault::Sandbox("its first process is not in /proc".to_owned()))?;
         Ok(jail)
     }
 
@@ -154,12 +149,14 @@ impl Jail {
             return false;
         };
         let mut line = String::new();
-        matches!(stdout.read_line(&mut line).await, Ok(_) if line.trim_end() == STARTED)
+        stdout.read_line(&mut line).await.is_ok() && line.trim_end() == STARTED
     }
 
-    /// The parent of all others of the step, as this machine numbers it.
-    pub(super) fn first_process(&self) -> i32 {
-        self.first_process
+    /// What there is before the user's command starts, all others of the step will descend from these.
+    pub(super) fn processes(&self) -> Vec<i32> {
+        let first = children_of(self.bwrap_pid);
+        let below = first.iter().flat_map(|pid| children_of(*pid)).collect();
+        [first, below].concat()
     }
 
     /// Gives the waiting script its environment, upon which it starts the user's command. The answer forwards output.
@@ -284,7 +281,7 @@ fn arguments(sandbox: &Sandbox, step: &Step, limit_processes: bool) -> Vec<Strin
         "ALL",
     ]);
     match sandbox.user {
-        // Enough for `setpriv` below to leave root behind, together with these.
+        // Enough for `become_user` to leave root behind, together with these.
         User::Root { .. } => {
             add(&[
                 "--cap-add",
@@ -314,25 +311,25 @@ fn arguments(sandbox: &Sandbox, step: &Step, limit_processes: bool) -> Vec<Strin
     argv
 }
 
-/// Programs are named by where the sandbox has them. The death signal that bwrap asked for is lost with the change of
-/// user (prctl(2)), so it is asked for again.
+/// Programs are named by where the sandbox has them.
+///
+/// A shell that knows nothing but this stays root, as the first process. bwrap's death signal is a signal like any
+/// other, which bwrap, without capabilities, may not send to a process of another user; and when the first process
+/// ends, the kernel itself ends all others.
 fn become_user(uid: u32, gid: u32) -> Vec<String> {
-    let ids = [format!("--reuid={uid}"), format!("--regid={gid}")];
-    let rest = [
+    let (uid, gid) = (format!("--reuid={uid}"), format!("--regid={gid}"));
+    let first_process = [SHELL, "-c", "\"$@\"; exit $?", "sh"];
+    let setpriv = [
+        "/usr/bin/setpriv",
+        &uid,
+        &gid,
         "--clear-groups",
         "--inh-caps=-all",
         "--bounding-set=-all",
-        "--no-new-privs",
-        "--pdeathsig",
-        "KILL",
-        "--",
     ];
-    [
-        vec!["/usr/bin/setpriv".to_owned()],
-        ids.to_vec(),
-        rest.map(str::to_owned).to_vec(),
-    ]
-    .concat()
+    let rest = ["--no-new-privs", "--"];
+    let words = first_process.into_iter().chain(setpriv).chain(rest);
+    words.map(str::to_owned).collect()
 }
 
 /// Counts all processes of a user, so it is only used where no control group counts a step's own.

@@ -233,7 +233,7 @@ impl Sandbox {
     ) -> Result<Exit, ExecutorFault> {
         let mut jail = Jail::start(self, network, step, group.is_none()).await?;
         if let Some(group) = group {
-            group.add(jail.first_process())?;
+            group.add(&jail.processes())?;
         }
         let output = jail.hand_over(self, step, log).await?;
         let end = async {

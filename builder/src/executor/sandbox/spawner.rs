@@ -4,11 +4,10 @@
 //! runtime's threads come and go. So all of them are started by one thread that lives as long as the executor.
 
 use std::io;
-use std::sync::mpsc;
 
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 struct Job {
     command: Command,
@@ -23,11 +22,11 @@ pub(super) struct Spawner {
 
 impl Spawner {
     pub(super) fn start() -> io::Result<Self> {
-        let (jobs, queue) = mpsc::channel::<Job>();
+        let (jobs, mut queue) = mpsc::channel::<Job>(1);
         std::thread::Builder::new()
             .name("sandbox-spawner".to_owned())
             .spawn(move || {
-                for mut job in queue {
+                while let Some(mut job) = queue.blocking_recv() {
                     let _inside = job.runtime.enter();
                     // Whoever asked may have gone: then the child is dropped, and killed by that.
                     let _ = job.reply.send(job.command.spawn());
@@ -47,6 +46,7 @@ impl Spawner {
         };
         self.jobs
             .send(job)
+            .await
             .map_err(|_| io::Error::other("the spawner thread has ended"))?;
         child.await.map_err(ended).flatten()
     }
