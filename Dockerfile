@@ -9,9 +9,10 @@ ARG RUNTIME_IMAGE=debian:bookworm-slim
 
 # What a role needs at run time. The same Debian as the build, for its C library and OpenSSL.
 FROM ${RUNTIME_IMAGE} AS runtime
-# git: for `loggia up` only. iproute2: a builder closes its containers' way to private networks with it.
+# git: for `loggia up` only. iproute2 and netbase (the names of protocols): a builder closes the way of its containers to
+# private networks with them.
 RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates git iproute2 libssl3 zlib1g \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates git iproute2 libssl3 netbase zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --home-dir /var/lib/loggia --create-home --shell /usr/sbin/nologin loggia \
     && install -d -o loggia -g loggia /var/lib/loggia/proxy /var/lib/loggia/builder

@@ -51,6 +51,8 @@ find_missing() {
     has bwrap || want bubblewrap
     has slirp4netns || want slirp4netns
     has_admin_tool ip || want iproute2
+    # `ip` knows protocols by name only with it; the sandbox's firewall needs that.
+    [ -e /etc/protocols ] || want netbase
     has setpriv && has nsenter && has unshare && has prlimit || want util-linux
     [ -e /etc/ssl/certs/ca-certificates.crt ] || want ca-certificates
 }

@@ -79,7 +79,10 @@ impl Config {
                 region: env.parsed("LOGGIA_S3_REGION", "us-east-1"),
                 bucket: env.parsed("LOGGIA_S3_BUCKET", "loggia"),
                 access_key: env.required("LOGGIA_S3_ACCESS_KEY", "loggia"),
-                secret_key: env.secret("LOGGIA_S3_SECRET_KEY", "the secret key of the bucket").reveal().to_owned(),
+                secret_key: env
+                    .secret("LOGGIA_S3_SECRET_KEY", "the secret key of the bucket")
+                    .reveal()
+                    .to_owned(),
             },
             temp_dir: env.parsed("LOGGIA_API_TEMP_DIR", "/tmp"),
             dns_resolver: env.optional("LOGGIA_DNS_RESOLVER", "127.0.0.1:53"),
@@ -115,7 +118,9 @@ const TOKEN_LEN_MIN: usize = 32;
 fn token(env: &mut Env, name: &str, what: &str) -> Secret {
     let secret = env.secret(name, what);
     if !secret.reveal().is_empty() && secret.reveal().len() < TOKEN_LEN_MIN {
-        env.mistake(format!("{name} has fewer than {TOKEN_LEN_MIN} characters (make one: openssl rand -hex 32)"));
+        env.mistake(format!(
+            "{name} has fewer than {TOKEN_LEN_MIN} characters (make one: openssl rand -hex 32)"
+        ));
     }
     secret
 }

@@ -57,14 +57,21 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
-    pub(crate) fn unavailable(code: &'static str, message: impl Into<String>, cause: impl std::fmt::Display) -> Self {
+    pub(crate) fn unavailable(
+        code: &'static str,
+        message: impl Into<String>,
+        cause: impl std::fmt::Display,
+    ) -> Self {
         let cause = Some(cause.to_string());
         Self { cause, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message) }
     }
 
     pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
         let message = "something went wrong on our side; the log has the details under this request id";
-        Self { cause: Some(cause.to_string()), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message) }
+        Self {
+            cause: Some(cause.to_string()),
+            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+        }
     }
 
     /// A refusal that axum made itself, e.g. of JSON that does not parse.
@@ -76,7 +83,9 @@ impl ApiError {
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         match error {
-            DbError::Pool(_) => Self::unavailable("database_unavailable", "the database does not answer; try again", error),
+            DbError::Pool(_) => {
+                Self::unavailable("database_unavailable", "the database does not answer; try again", error)
+            }
             other => Self::internal(other),
         }
     }
@@ -110,7 +119,11 @@ impl IntoResponse for ApiError {
 
 /// Outermost layer: writes the body of every refusal, and logs what was our fault.
 pub(crate) async fn render(request: Request, next: Next) -> Response {
-    let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).map(str::to_owned);
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .and_then(|id| id.header_value().to_str().ok())
+        .map(str::to_owned);
     let request_id = id.unwrap_or_default();
     let mut response = next.run(request).await;
     let Some(error) = response.extensions_mut().remove::<ApiError>() else {

@@ -14,11 +14,11 @@ mod migrate;
 mod notify;
 mod ops;
 mod routes;
-mod upkeep;
-mod views;
 #[cfg(test)]
 #[path = "../tests/routes/database.rs"]
 mod test_database;
+mod upkeep;
+mod views;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -37,7 +37,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 }
 
 /// As [`run`], on a listener that is bound already.
-pub async fn run_on(listener: TcpListener, config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run_on(
+    listener: TcpListener,
+    config: Config,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     migrate::run(&config.database).await.context("bringing the database up to date")?;
     let app = app::App::new(config, shutdown.clone()).await?;
     let listen = listener.local_addr()?;

@@ -1,7 +1,7 @@
 //! Rows as the public API shows them.
 
-use loggia_types::api::{Deployment, DeploymentStatus, Domain, DomainState, Project, TxtRecord};
 use loggia_types::ProjectSlug;
+use loggia_types::api::{Deployment, DeploymentStatus, Domain, DomainState, Project, TxtRecord};
 
 use crate::config::Config;
 use crate::db::deployments::{DeploymentRow, State};
@@ -52,7 +52,10 @@ pub(crate) fn deployment(config: &Config, slug: &ProjectSlug, row: DeploymentRow
 fn actions(row: &DeploymentRow, status: DeploymentStatus) -> Vec<String> {
     let action = match row.state {
         State::Pending | State::Building | State::Deploying => "cancel",
-        State::Ready if status == DeploymentStatus::Superseded || !row.aliases.iter().any(|alias| alias.as_str() == "production") => {
+        State::Ready
+            if status == DeploymentStatus::Superseded
+                || !row.aliases.iter().any(|alias| alias.as_str() == "production") =>
+        {
             "promote"
         }
         _ => return Vec::new(),

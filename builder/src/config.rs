@@ -29,22 +29,16 @@ impl Config {
     /// Mistakes are kept in `env`: call [`Env::finish`] before using the result.
     pub fn from_env(env: &mut Env) -> Self {
         let work_dir: PathBuf = env.parsed("LOGGIA_BUILDER_WORK_DIR", "/var/lib/loggia/builder");
-        let name = env
-            .optional("LOGGIA_BUILDER_NAME", "builder-1")
-            .unwrap_or_else(|| default_name(&work_dir));
+        let name =
+            env.optional("LOGGIA_BUILDER_NAME", "builder-1").unwrap_or_else(|| default_name(&work_dir));
         Self {
             api_url: env.required("LOGGIA_API_URL", "http://127.0.0.1:3000"),
-            token: env.secret(
-                "LOGGIA_BUILDER_TOKEN",
-                "the token by which the api knows its builders",
-            ),
+            token: env.secret("LOGGIA_BUILDER_TOKEN", "the token by which the api knows its builders"),
             concurrency: env.parsed::<Concurrency>("LOGGIA_BUILDER_CONCURRENCY", "1").0,
             executor: env.parsed("LOGGIA_BUILD_EXECUTOR", "auto"),
             executor_config: executor_from_env(env, &name, &work_dir),
             store: store_from_env(env),
-            git: GitPolicy {
-                http_hosts: list(env, "LOGGIA_GIT_HTTP_HOSTS", "forge.internal:3000"),
-            },
+            git: GitPolicy { http_hosts: list(env, "LOGGIA_GIT_HTTP_HOSTS", "forge.internal:3000") },
             name,
             work_dir,
         }
@@ -80,17 +74,12 @@ fn store_from_env(env: &mut Env) -> StoreConfig {
         region: env.parsed("LOGGIA_S3_REGION", "us-east-1"),
         bucket: env.parsed("LOGGIA_S3_BUCKET", "loggia"),
         access_key: env.required("LOGGIA_S3_ACCESS_KEY", "loggia"),
-        secret_key: env
-            .secret("LOGGIA_S3_SECRET_KEY", "the secret of that access key")
-            .reveal()
-            .to_owned(),
+        secret_key: env.secret("LOGGIA_S3_SECRET_KEY", "the secret of that access key").reveal().to_owned(),
     }
 }
 
 fn list<T: FromStr<Err: std::fmt::Display>>(env: &mut Env, name: &str, example: &str) -> Vec<T> {
-    env.optional::<List<T>>(name, example)
-        .map(|list| list.0)
-        .unwrap_or_default()
+    env.optional::<List<T>>(name, example).map(|list| list.0).unwrap_or_default()
 }
 
 /// The machine's name alone would be shared by two builders on it, and each would remove the other's containers as
@@ -135,11 +124,7 @@ struct Paths(Vec<PathBuf>);
 impl FromStr for Paths {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let paths: Vec<_> = text
-            .split(':')
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from)
-            .collect();
+        let paths: Vec<_> = text.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
         match paths.iter().all(|path| path.is_absolute()) {
             true => Ok(Self(paths)),
             false => Err("folders are named by absolute paths"),

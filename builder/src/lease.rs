@@ -47,10 +47,7 @@ impl Lease {
                 Ok(()) = phase.changed() => {}
             }
             let asked_at = Instant::now();
-            let body = Heartbeat {
-                attempt: self.attempt,
-                phase: *phase.borrow_and_update(),
-            };
+            let body = Heartbeat { attempt: self.attempt, phase: *phase.borrow_and_update() };
             match self.beat(&body, ends_at).await {
                 Answer::Extended(length) => {
                     ends_at = asked_at + length;
@@ -81,12 +78,5 @@ impl Lease {
 
 /// Somebody else has the build, or its project is gone.
 pub(crate) fn is_over(error: &ClientError) -> bool {
-    error.code() == Some(LEASE_LOST)
-        || matches!(
-            error,
-            ClientError::Refused {
-                status: 404 | 410,
-                ..
-            }
-        )
+    error.code() == Some(LEASE_LOST) || matches!(error, ClientError::Refused { status: 404 | 410, .. })
 }

@@ -27,20 +27,15 @@ pub fn of(build: &BuildAssignment) -> BuildVariables {
     for (name, value) in &build.env {
         match refusal(name, value) {
             None => drop(all.insert(name.clone(), value.clone())),
-            Some(reason) => problems.push(Problem::in_file(
-                "",
-                format!("The variable {name:?} is left out: {reason}."),
-            )),
+            Some(reason) => {
+                problems.push(Problem::in_file("", format!("The variable {name:?} is left out: {reason}.")))
+            }
         }
     }
     all.extend(own(build));
     let mut install = all.clone();
     install.remove("NODE_ENV");
-    BuildVariables {
-        build: all,
-        install,
-        problems,
-    }
+    BuildVariables { build: all, install, problems }
 }
 
 fn own(build: &BuildAssignment) -> Variables {
@@ -87,10 +82,7 @@ fn aliases(build: &BuildAssignment) -> Variables {
 }
 
 fn named<const N: usize>(pairs: [(&str, String); N]) -> Variables {
-    pairs
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// `42` for `https://pr-42--shop.example.com`. No branch has such a label: it would have been given a hash.
@@ -112,9 +104,7 @@ fn refusal(name: &str, value: &str) -> Option<&'static str> {
     if value.contains('\0') {
         return Some("its value holds a NUL character");
     }
-    let is_own = name
-        .strip_prefix(OWN_PREFIX)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
+    let is_own = name.strip_prefix(OWN_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
     is_own.then_some("names that begin with LOGGIA are the platform's")
 }
 
@@ -130,16 +120,7 @@ pub fn secrets(variables: &Variables) -> Vec<String> {
         .collect()
 }
 
-const SECRET_NAMES: [&str; 8] = [
-    "TOKEN",
-    "SECRET",
-    "KEY",
-    "PASS",
-    "AUTH",
-    "CREDENTIAL",
-    "PRIVATE",
-    "DSN",
-];
+const SECRET_NAMES: [&str; 8] = ["TOKEN", "SECRET", "KEY", "PASS", "AUTH", "CREDENTIAL", "PRIVATE", "DSN"];
 
 fn may_be_secret(name: &str, value: &str) -> bool {
     let name = name.to_ascii_uppercase();
@@ -171,19 +152,11 @@ mod tests {
             commit: "0123456789012345678901234567890123456789".parse().unwrap(),
             environment,
             settings: BuildSettings::default(),
-            env: env
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
+            env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             base: None,
             url: format!("https://{url}"),
             deployment_url: "https://d-0000000000000001--shop.example.com".to_owned(),
-            limits: BuildLimits {
-                memory_bytes: 1,
-                cpu_millis: 1,
-                processes: 1,
-                total_secs: 1,
-            },
+            limits: BuildLimits { memory_bytes: 1, cpu_millis: 1, processes: 1, total_secs: 1 },
             queued_at: Timestamp::from_unix_secs(0).unwrap(),
         }
     }
@@ -192,78 +165,18 @@ mod tests {
     fn a_build_knows_where_it_will_be_seen() {
         let cases = [
             // url, environment, variable, value
-            (
-                "shop.example.com",
-                Environment::Production,
-                "CONTEXT",
-                Some("production"),
-            ),
-            (
-                "shop.example.com",
-                Environment::Production,
-                "LOGGIA_CONTEXT",
-                Some("production"),
-            ),
-            (
-                "shop.example.com",
-                Environment::Production,
-                "LOGGIA_URL",
-                Some("https://shop.example.com"),
-            ),
-            (
-                "shop.example.com",
-                Environment::Production,
-                "LOGGIA_PULL_REQUEST",
-                None,
-            ),
-            (
-                "pr-42--shop.example.com",
-                Environment::Preview,
-                "CONTEXT",
-                Some("deploy-preview"),
-            ),
-            (
-                "pr-42--shop.example.com",
-                Environment::Preview,
-                "LOGGIA_CONTEXT",
-                Some("preview"),
-            ),
-            (
-                "pr-42--shop.example.com",
-                Environment::Preview,
-                "LOGGIA_PULL_REQUEST",
-                Some("42"),
-            ),
-            (
-                "pr-42--shop.example.com",
-                Environment::Preview,
-                "REVIEW_ID",
-                Some("42"),
-            ),
-            (
-                "login--shop.example.com",
-                Environment::Preview,
-                "CONTEXT",
-                Some("branch-deploy"),
-            ),
-            (
-                "login--shop.example.com",
-                Environment::Preview,
-                "LOGGIA_PULL_REQUEST",
-                None,
-            ),
-            (
-                "login--shop.example.com",
-                Environment::Preview,
-                "HEAD",
-                Some("feature/login"),
-            ),
-            (
-                "login--shop.example.com",
-                Environment::Preview,
-                "CF_PAGES",
-                Some("1"),
-            ),
+            ("shop.example.com", Environment::Production, "CONTEXT", Some("production")),
+            ("shop.example.com", Environment::Production, "LOGGIA_CONTEXT", Some("production")),
+            ("shop.example.com", Environment::Production, "LOGGIA_URL", Some("https://shop.example.com")),
+            ("shop.example.com", Environment::Production, "LOGGIA_PULL_REQUEST", None),
+            ("pr-42--shop.example.com", Environment::Preview, "CONTEXT", Some("deploy-preview")),
+            ("pr-42--shop.example.com", Environment::Preview, "LOGGIA_CONTEXT", Some("preview")),
+            ("pr-42--shop.example.com", Environment::Preview, "LOGGIA_PULL_REQUEST", Some("42")),
+            ("pr-42--shop.example.com", Environment::Preview, "REVIEW_ID", Some("42")),
+            ("login--shop.example.com", Environment::Preview, "CONTEXT", Some("branch-deploy")),
+            ("login--shop.example.com", Environment::Preview, "LOGGIA_PULL_REQUEST", None),
+            ("login--shop.example.com", Environment::Preview, "HEAD", Some("feature/login")),
+            ("login--shop.example.com", Environment::Preview, "CF_PAGES", Some("1")),
             (
                 "login--shop.example.com",
                 Environment::Preview,
@@ -274,11 +187,7 @@ mod tests {
         ];
         for (url, environment, name, expected) in cases {
             let variables = of(&assignment(url, environment, &[]));
-            assert_eq!(
-                variables.build.get(name).map(String::as_str),
-                expected,
-                "{name} of {url}"
-            );
+            assert_eq!(variables.build.get(name).map(String::as_str), expected, "{name} of {url}");
             assert!(variables.problems.is_empty());
         }
     }

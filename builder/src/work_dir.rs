@@ -36,9 +36,7 @@ impl WorkDir {
     pub(crate) fn open(root: &Path) -> anyhow::Result<Self> {
         create(root).with_context(|| format!("creating the work folder {}", root.display()))?;
         // The engine is told of absolute paths only.
-        let root = root
-            .canonicalize()
-            .with_context(|| format!("finding {}", root.display()))?;
+        let root = root.canonicalize().with_context(|| format!("finding {}", root.display()))?;
         let lock_path = root.join("lock");
         let lock = File::create(&lock_path).with_context(|| format!("opening {}", lock_path.display()))?;
         match lock.try_lock() {
@@ -156,16 +154,9 @@ mod tests {
         let first = WorkDir::open(&root).unwrap();
         let build = BuildId::from_parts(1, 1);
         let workspace = first.create_workspace(build, 1).unwrap();
-        let cache = first
-            .cache(ProjectId::from_parts(1, 1), Environment::Preview)
-            .unwrap();
+        let cache = first.cache(ProjectId::from_parts(1, 1), Environment::Preview).unwrap();
         std::fs::write(cache.join("kept"), "x").unwrap();
-        assert!(
-            WorkDir::open(&root)
-                .unwrap_err()
-                .to_string()
-                .contains("another builder")
-        );
+        assert!(WorkDir::open(&root).unwrap_err().to_string().contains("another builder"));
         drop(first);
         WorkDir::open(&root).unwrap();
         assert!(!workspace.source().exists());

@@ -52,10 +52,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     for gap in executor.gaps() {
         tracing::warn!("Builds are less isolated than they could be: {gap}");
     }
-    let removed = executor
-        .remove_leftovers()
-        .await
-        .context("removing what an earlier run left behind")?;
+    let removed = executor.remove_leftovers().await.context("removing what an earlier run left behind")?;
     let store = Store::connect(&config.store);
     if let Err(error) = store.check().await {
         tracing::warn!(%error, "The object store does not answer yet; builds are given back until it does");
@@ -71,12 +68,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let worker = Arc::new(Worker {
         client: BuilderClient::new(&config.api_url, config.token.reveal()),
         name: config.name,
-        tools: Tools {
-            executor,
-            store,
-            git: config.git,
-            work_dir,
-        },
+        tools: Tools { executor, store, git: config.git, work_dir },
         shutdown,
     });
     let mut loops = JoinSet::new();
@@ -129,28 +121,17 @@ impl Worker {
         let claimed_at = Instant::now();
         let queued_for = Timestamp::now().since(assignment.queued_at);
         let id = assignment.build_id;
-        tracing::info!(
-            "Build {id} of {} at {} begins",
-            assignment.slug,
-            assignment.commit.short()
-        );
+        tracing::info!("Build {id} of {} at {} begins", assignment.slug, assignment.commit.short());
         let stop = Stop::default();
-        let target = LogTarget {
-            client: self.client.clone(),
-            build_id: id,
-            attempt: assignment.attempt,
-        };
+        let target = LogTarget { client: self.client.clone(), build_id: id, attempt: assignment.attempt };
         let (log, sender) = BuildLog::start(target, &variables::secrets(&assignment.env));
         let build = Running::new(assignment, &self.tools, log, stop.clone(), claimed_at);
         build.add_timing(Step::Queue, queued_for);
         // All of these end with the build.
         let _log_sender = AbortOnDropHandle::new(sender);
         let _lease = AbortOnDropHandle::new(tokio::spawn(self.lease(&build, claimed_at)));
-        let _watch = AbortOnDropHandle::new(tokio::spawn(watch(
-            stop.clone(),
-            self.shutdown.clone(),
-            build.deadline,
-        )));
+        let _watch =
+            AbortOnDropHandle::new(tokio::spawn(watch(stop.clone(), self.shutdown.clone(), build.deadline)));
 
         let outcome = pipeline::run(&build).await;
         build.log.flush(LOG_FLUSH_MAX.min(self.patience())).await;
@@ -158,15 +139,8 @@ impl Worker {
             return tracing::info!("Build {id} ends without a report: {:?}", stop.reason());
         };
         tracing::info!("Build {id} ends: {}", summary(&outcome));
-        let report = BuildReport {
-            attempt: assignment.attempt,
-            outcome,
-            timings: build.timings(),
-        };
-        if timeout(self.patience(), self.report(assignment, &report))
-            .await
-            .is_err()
-        {
+        let report = BuildReport { attempt: assignment.attempt, outcome, timings: build.timings() };
+        if timeout(self.patience(), self.report(assignment, &report)).await.is_err() {
             tracing::warn!("The report of build {id} could not be delivered; it will be tried again");
         }
     }
@@ -204,11 +178,7 @@ impl Worker {
     }
 
     fn patience(&self) -> Duration {
-        if self.shutdown.is_cancelled() {
-            REPORT_MAX_AT_SHUTDOWN
-        } else {
-            REPORT_MAX
-        }
+        if self.shutdown.is_cancelled() { REPORT_MAX_AT_SHUTDOWN } else { REPORT_MAX }
     }
 }
 
@@ -222,13 +192,8 @@ async fn watch(stop: Stop, shutdown: CancellationToken, deadline: Instant) {
 
 fn summary(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Ready {
-            counts, framework, ..
-        } => {
-            format!(
-                "ready, {} files of {framework}, {} uploaded",
-                counts.files, counts.uploaded
-            )
+        Outcome::Ready { counts, framework, .. } => {
+            format!("ready, {} files of {framework}, {} uploaded", counts.files, counts.uploaded)
         }
         Outcome::Failed(failure) => format!("failed at {}: {}", failure.step.as_str(), failure.reason),
         Outcome::Released => "given back, since the builder is being stopped".to_owned(),

@@ -43,8 +43,7 @@ impl World {
 
     async fn check_out(&self, path: &str, branch: &str, commit: &str) -> Result<(), CheckoutError> {
         let url = self.server.url(path);
-        self.check_out_url(&url, branch, commit, &CancellationToken::new())
-            .await
+        self.check_out_url(&url, branch, commit, &CancellationToken::new()).await
     }
 
     async fn check_out_url(
@@ -62,9 +61,7 @@ impl World {
             commit: commit.parse().unwrap(),
             into: self.folder(),
         };
-        let policy = GitPolicy {
-            http_hosts: vec![self.server.authority.clone(), "127.0.0.1:1".to_owned()],
-        };
+        let policy = GitPolicy { http_hosts: vec![self.server.authority.clone(), "127.0.0.1:1".to_owned()] };
         let progress = |line: &str| self.lines.lock().unwrap().push(line.to_owned());
         fetch(checkout, &policy, self.limits.clone(), stop, progress).await
     }
@@ -100,14 +97,7 @@ async fn the_tip_of_a_branch_comes_without_its_history() {
         assert_eq!(world.read("index.html"), "two");
         assert_eq!(world.commits(), 1, "{name} is fetched at depth 1");
     }
-    assert!(
-        world
-            .lines
-            .lock()
-            .unwrap()
-            .iter()
-            .any(|line| line.starts_with("Received 3 objects, "))
-    );
+    assert!(world.lines.lock().unwrap().iter().any(|line| line.starts_with("Received 3 objects, ")));
 }
 
 #[tokio::test]
@@ -127,31 +117,21 @@ async fn an_older_commit_is_found_by_name_or_in_the_history() {
 #[tokio::test]
 async fn a_build_finds_its_branch_and_origin_and_no_hooks() {
     let world = World::new().await;
-    let tip = world
-        .server
-        .create("site.git", true)
-        .commit("feature/login", &[("index.html", "x")]);
+    let tip = world.server.create("site.git", true).commit("feature/login", &[("index.html", "x")]);
     world.check_out("site.git", "feature/login", &tip).await.unwrap();
     let repository = git2::Repository::open(world.folder()).unwrap();
     assert_eq!(repository.head().unwrap().shorthand().unwrap(), "feature/login");
-    assert_eq!(
-        repository.find_remote("origin").unwrap().url().unwrap(),
-        world.server.url("site.git")
-    );
-    assert!(
-        repository.statuses(None).unwrap().is_empty(),
-        "the work tree is clean"
-    );
+    assert_eq!(repository.find_remote("origin").unwrap().url().unwrap(), world.server.url("site.git"));
+    assert!(repository.statuses(None).unwrap().is_empty(), "the work tree is clean");
     assert!(!world.has(".git/hooks/pre-commit.sample"));
 }
 
 #[tokio::test]
 async fn a_deleted_branch_is_no_obstacle_when_the_server_still_has_the_commit() {
     let world = World::new().await;
-    for (name, hands_out_any_commit, expected) in [
-        ("any.git", true, "done"),
-        ("refs.git", false, "theirs: The commit"),
-    ] {
+    for (name, hands_out_any_commit, expected) in
+        [("any.git", true, "done"), ("refs.git", false, "theirs: The commit")]
+    {
         let repository = world.server.create(name, hands_out_any_commit);
         let tip = repository.commit("main", &[("index.html", "x")]);
         repository.delete_branch("main");
@@ -165,10 +145,7 @@ async fn a_deleted_branch_is_no_obstacle_when_the_server_still_has_the_commit() 
 async fn a_commit_that_is_gone_is_their_failure() {
     let world = World::new().await;
     for (name, hands_out_any_commit) in [("any.git", true), ("refs.git", false)] {
-        world
-            .server
-            .create(name, hands_out_any_commit)
-            .commit("main", &[("index.html", "x")]);
+        world.server.create(name, hands_out_any_commit).commit("main", &[("index.html", "x")]);
         let found = world.summary(name, NOWHERE).await;
         assert!(
             found.starts_with("theirs: The commit 0123456 is not in the repository any more"),
@@ -183,10 +160,7 @@ async fn a_commit_that_is_gone_is_their_failure() {
 #[tokio::test]
 async fn servers_that_refuse_or_talk_nonsense_are_told_apart_from_the_network() {
     let world = World::new().await;
-    world
-        .server
-        .create("site.git", true)
-        .commit("main", &[("index.html", "x")]);
+    world.server.create("site.git", true).commit("main", &[("index.html", "x")]);
     let cases = [
         ("nothing-here.git", "theirs: There is no repository"),
         ("auth/site.git", "theirs: http://127.0.0.1"),
@@ -203,14 +177,8 @@ async fn servers_that_refuse_or_talk_nonsense_are_told_apart_from_the_network() 
         let found = world.summary(path, NOWHERE).await;
         assert!(found.starts_with(expected), "{path}: {found}");
     }
-    let nobody = world
-        .check_out_url(
-            "http://127.0.0.1:1/x.git",
-            "main",
-            NOWHERE,
-            &CancellationToken::new(),
-        )
-        .await;
+    let nobody =
+        world.check_out_url("http://127.0.0.1:1/x.git", "main", NOWHERE, &CancellationToken::new()).await;
     assert!(matches!(nobody, Err(CheckoutError::Ours(_))), "{nobody:?}");
 }
 
@@ -218,9 +186,7 @@ async fn servers_that_refuse_or_talk_nonsense_are_told_apart_from_the_network() 
 async fn http_is_only_spoken_to_hosts_that_the_operator_named() {
     let world = World::new().await;
     let url = world.server.url("site.git").replace("127.0.0.1", "localhost");
-    let refused = world
-        .check_out_url(&url, "main", NOWHERE, &CancellationToken::new())
-        .await;
+    let refused = world.check_out_url(&url, "main", NOWHERE, &CancellationToken::new()).await;
     let reason = refused.unwrap_err().to_string();
     assert!(reason.contains("LOGGIA_GIT_HTTP_HOSTS"), "{reason}");
 }
@@ -244,49 +210,16 @@ async fn transfers_and_trees_over_the_limits_are_their_failure() {
     let tip = repository.commit_tree("main", repository.raw_tree(&entries));
     let defaults = CheckoutLimits::default();
     let cases = [
-        (
-            CheckoutLimits {
-                transfer_bytes: 300_000,
-                ..defaults.clone()
-            },
-            "sends more than 293.0 KiB",
-        ),
-        (
-            CheckoutLimits {
-                objects: 2,
-                ..defaults.clone()
-            },
-            "sends 3 objects",
-        ),
-        (
-            CheckoutLimits {
-                files: 2,
-                ..defaults.clone()
-            },
-            "more than 2 files",
-        ),
-        (
-            CheckoutLimits {
-                file_bytes: 1 << 20,
-                ..defaults.clone()
-            },
-            "holds a, a file of 2.0 MiB",
-        ),
-        (
-            CheckoutLimits {
-                tree_bytes: 5 << 20,
-                ..defaults.clone()
-            },
-            "holds more than 5.0 MiB",
-        ),
+        (CheckoutLimits { transfer_bytes: 300_000, ..defaults.clone() }, "sends more than 293.0 KiB"),
+        (CheckoutLimits { objects: 2, ..defaults.clone() }, "sends 3 objects"),
+        (CheckoutLimits { files: 2, ..defaults.clone() }, "more than 2 files"),
+        (CheckoutLimits { file_bytes: 1 << 20, ..defaults.clone() }, "holds a, a file of 2.0 MiB"),
+        (CheckoutLimits { tree_bytes: 5 << 20, ..defaults.clone() }, "holds more than 5.0 MiB"),
     ];
     for (limits, expected) in cases {
         world.limits = limits;
         let found = world.summary("site.git", &tip).await;
-        assert!(
-            found.starts_with("theirs: ") && found.contains(expected),
-            "{expected}: {found}"
-        );
+        assert!(found.starts_with("theirs: ") && found.contains(expected), "{expected}: {found}");
         assert!(!world.has("a"), "{expected}: nothing is written");
     }
     world.limits = defaults;
@@ -300,12 +233,8 @@ async fn a_tree_of_endless_folders_is_not_walked_to_its_end() {
     let mut tree = repository.raw_tree(&[(FILE, "a", repository.blob(b"x"))]);
     let names: Vec<_> = ('a'..='j').map(String::from).collect();
     for _ in 0..12 {
-        tree = repository.raw_tree(
-            &names
-                .iter()
-                .map(|name| (FOLDER, name.as_str(), tree))
-                .collect::<Vec<_>>(),
-        );
+        tree =
+            repository.raw_tree(&names.iter().map(|name| (FOLDER, name.as_str(), tree)).collect::<Vec<_>>());
     }
     let tip = repository.commit_tree("main", tree);
     let found = world.summary("bomb.git", &tip).await;
@@ -329,29 +258,17 @@ async fn hostile_trees_write_nothing_outside_of_the_folder() {
         ("an absolute name", vec![(FILE, "/tmp/evil", evil)]),
         ("a folder .git", vec![(FOLDER, ".git", folder)]),
         ("a folder .GIT", vec![(FOLDER, ".GIT", folder)]),
-        (
-            "a link and a folder of one name",
-            vec![(LINK, "a", to_outside), (FOLDER, "a", folder)],
-        ),
-        (
-            "a folder and a link of one name",
-            vec![(FOLDER, "a", folder), (LINK, "a", to_outside)],
-        ),
+        ("a link and a folder of one name", vec![(LINK, "a", to_outside), (FOLDER, "a", folder)]),
+        ("a folder and a link of one name", vec![(FOLDER, "a", folder), (LINK, "a", to_outside)]),
         ("an empty name", vec![(FILE, "", evil)]),
-        (
-            "a missing file",
-            vec![(FILE, "a", git2::Oid::from_str(NOWHERE).unwrap())],
-        ),
+        ("a missing file", vec![(FILE, "a", git2::Oid::from_str(NOWHERE).unwrap())]),
     ];
     for (what, entries) in trees {
         let tip = repository.commit_tree("main", repository.raw_tree(&entries));
         let found = world.summary("hostile.git", &tip).await;
         assert_ne!(found, "done", "{what}");
         assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0, "{what}");
-        assert!(
-            !world.dir.path().join("evil").exists() && !world.has(".git/evil"),
-            "{what}"
-        );
+        assert!(!world.dir.path().join("evil").exists() && !world.has(".git/evil"), "{what}");
     }
 }
 
@@ -366,18 +283,8 @@ async fn links_stay_links_and_submodules_stay_empty() {
     let tip = repository.commit_tree("main", repository.raw_tree(&entries));
     world.check_out("site.git", "main", &tip).await.unwrap();
     assert!(world.folder().join("link").is_symlink());
-    assert_eq!(
-        std::fs::read_dir(world.folder().join("module")).unwrap().count(),
-        0
-    );
-    assert!(
-        world
-            .lines
-            .lock()
-            .unwrap()
-            .iter()
-            .any(|line| line.contains("1 submodules are left empty"))
-    );
+    assert_eq!(std::fs::read_dir(world.folder().join("module")).unwrap().count(), 0);
+    assert!(world.lines.lock().unwrap().iter().any(|line| line.contains("1 submodules are left empty")));
 }
 
 #[tokio::test]

@@ -26,36 +26,19 @@ async fn an_image_that_cannot_be_pulled_is_named() {
     let world = World::new(with_engine(), "missing-image").await;
     // Nothing listens on port 1.
     let image = "localhost:1/no/such-image:1".to_owned();
-    let config = ExecutorConfig {
-        image: image.clone(),
-        ..config("missing-image")
-    };
+    let config = ExecutorConfig { image: image.clone(), ..config("missing-image") };
     let executor = Executor::choose(ExecutorChoice::Docker, config).await.unwrap();
     let (log, mut lines) = mpsc::channel(64);
-    let fault = executor
-        .run(&world.step("true"), &log, &CancellationToken::new())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&fault, ExecutorFault::Image { image: named, .. } if *named == image),
-        "{fault:?}"
-    );
-    assert_eq!(
-        lines.recv().await.unwrap().text,
-        format!("Pulling the build image {image}")
-    );
+    let fault = executor.run(&world.step("true"), &log, &CancellationToken::new()).await.unwrap_err();
+    assert!(matches!(&fault, ExecutorFault::Image { image: named, .. } if *named == image), "{fault:?}");
+    assert_eq!(lines.recv().await.unwrap().text, format!("Pulling the build image {image}"));
 }
 
 #[tokio::test]
 async fn an_engine_that_does_not_answer_is_named_with_what_to_do() {
-    let config = ExecutorConfig {
-        docker_host: Some("unix:///nowhere/docker.sock".to_owned()),
-        ..config("none")
-    };
-    let error = Executor::choose(ExecutorChoice::Docker, config)
-        .await
-        .unwrap_err()
-        .to_string();
+    let config =
+        ExecutorConfig { docker_host: Some("unix:///nowhere/docker.sock".to_owned()), ..config("none") };
+    let error = Executor::choose(ExecutorChoice::Docker, config).await.unwrap_err().to_string();
     assert!(
         error.contains("unix:///nowhere/docker.sock") && error.contains("apt-get install docker.io"),
         "{error}"

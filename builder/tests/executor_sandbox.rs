@@ -17,10 +17,7 @@ executor_promises::all_promises!(ExecutorChoice::Sandbox);
 
 async fn output(executor: &Executor, world: &World, command: &str) -> String {
     let (log, mut lines) = mpsc::channel(1024);
-    let exit = executor
-        .run(&world.step(command), &log, &CancellationToken::new())
-        .await
-        .unwrap();
+    let exit = executor.run(&world.step(command), &log, &CancellationToken::new()).await.unwrap();
     drop(log);
     let mut text = String::new();
     while let Some(line) = lines.recv().await {
@@ -84,17 +81,10 @@ async fn a_killed_builder_takes_its_step_along() {
 
     // Its control group is found by the next builder of that name.
     let name = format!("test-{}-killed", builder.id());
-    let next = ExecutorConfig {
-        builder: name,
-        ..config("killed")
-    };
+    let next = ExecutorConfig { builder: name, ..config("killed") };
     let executor = Executor::choose(ExecutorChoice::Sandbox, next).await.unwrap();
     let expected = usize::from(nix::unistd::geteuid().is_root());
-    assert_eq!(
-        executor.remove_leftovers().await.unwrap(),
-        expected,
-        "only root makes control groups"
-    );
+    assert_eq!(executor.remove_leftovers().await.unwrap(), expected, "only root makes control groups");
     assert_eq!(executor.remove_leftovers().await.unwrap(), 0);
 }
 
@@ -103,12 +93,7 @@ async fn a_killed_builder_takes_its_step_along() {
 async fn a_builder_to_be_killed() {
     let Ok(sleep) = std::env::var(SLEEP) else { return };
     let world = World::new(ExecutorChoice::Sandbox, "killed").await;
-    output(
-        &world.executor,
-        &world,
-        &format!("setsid sleep {sleep} & sleep {sleep}"),
-    )
-    .await;
+    output(&world.executor, &world, &format!("setsid sleep {sleep} & sleep {sleep}")).await;
 }
 
 /// A mount that others are told of, as below Docker's data folder.
@@ -132,10 +117,7 @@ impl SharedMount {
 
 impl Drop for SharedMount {
     fn drop(&mut self) {
-        let _ = Command::new("umount")
-            .arg("--recursive")
-            .arg(self.0.path())
-            .status();
+        let _ = Command::new("umount").arg("--recursive").arg(self.0.path()).status();
     }
 }
 

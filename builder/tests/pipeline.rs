@@ -12,9 +12,7 @@ use pipeline_support::World;
 
 fn ready(report: &BuildReport) -> (PublishCounts, &str) {
     match &report.outcome {
-        Outcome::Ready {
-            counts, framework, ..
-        } => (*counts, framework),
+        Outcome::Ready { counts, framework, .. } => (*counts, framework),
         other => panic!("the build is not ready: {other:?}"),
     }
 }
@@ -35,28 +33,11 @@ async fn plain_files_become_a_deployment_and_the_next_one_uploads_only_what_chan
     let report = world.build(&first).await;
     let (counts, framework) = ready(&report);
     assert_eq!(framework, "plain files");
-    assert_eq!(
-        counts,
-        PublishCounts {
-            files: 2,
-            bytes: 7,
-            uploaded: 2,
-            uploaded_bytes: 7,
-            reused: 0
-        }
-    );
+    assert_eq!(counts, PublishCounts { files: 2, bytes: 7, uploaded: 2, uploaded_bytes: 7, reused: 0 });
     let steps: Vec<_> = report.timings.iter().map(|timing| timing.step).collect();
     assert_eq!(
         steps,
-        [
-            Step::Queue,
-            Step::Checkout,
-            Step::Detect,
-            Step::Install,
-            Step::Build,
-            Step::Collect,
-            Step::Upload
-        ]
+        [Step::Queue, Step::Checkout, Step::Detect, Step::Install, Step::Build, Step::Collect, Step::Upload]
     );
     let manifest = world.manifest(&first).await.unwrap();
     assert_eq!(manifest.facts().commit.as_ref(), Some(&first.commit));
@@ -74,41 +55,22 @@ async fn plain_files_become_a_deployment_and_the_next_one_uploads_only_what_chan
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_build_command_runs_with_the_project_s_variables_and_its_secrets_stay_out_of_the_log() {
     let mut world = World::new().await;
-    let commit = world
-        .git
-        .create("site.git", true)
-        .commit("main", &[("README.md", "x")]);
+    let commit = world.git.create("site.git", true).commit("main", &[("README.md", "x")]);
     let mut assignment = world.assignment("site.git", &commit);
-    assignment
-        .env
-        .insert("API_TOKEN".to_owned(), "hunter2hunter2".to_owned());
+    assignment.env.insert("API_TOKEN".to_owned(), "hunter2hunter2".to_owned());
     assignment.settings.build_command = Some(
         "mkdir dist && echo \"$API_TOKEN\" > dist/index.html && echo \"token $API_TOKEN on $LOGGIA_BRANCH\" && \
          ln -s /etc/passwd dist/passwd"
             .to_owned(),
     );
     let report = world.build(&assignment).await;
-    let Outcome::Ready { counts, problems, .. } = &report.outcome else {
-        panic!("{report:?}")
-    };
+    let Outcome::Ready { counts, problems, .. } = &report.outcome else { panic!("{report:?}") };
     assert_eq!((counts.files, counts.bytes), (1, 15));
-    assert_eq!(
-        problems
-            .iter()
-            .map(|problem| problem.file.as_str())
-            .collect::<Vec<_>>(),
-        ["passwd"]
-    );
+    assert_eq!(problems.iter().map(|problem| problem.file.as_str()).collect::<Vec<_>>(), ["passwd"]);
     let log = world.log();
-    assert!(
-        log.contains("build: token *** on main\n") && !log.contains("hunter2"),
-        "{log}"
-    );
+    assert!(log.contains("build: token *** on main\n") && !log.contains("hunter2"), "{log}");
     let numbers: Vec<u32> = world.api().log.keys().copied().collect();
-    assert_eq!(
-        numbers,
-        (0..u32::try_from(numbers.len()).unwrap()).collect::<Vec<_>>()
-    );
+    assert_eq!(numbers, (0..u32::try_from(numbers.len()).unwrap()).collect::<Vec<_>>());
     assert_eq!(world.api().phases.last(), Some(&Phase::Deploying));
 }
 
@@ -120,43 +82,27 @@ async fn a_package_json_is_installed_by_its_lock_file_and_built_by_its_script() 
                    "packages":{"":{"name":"x","version":"1.0.0"}}}"#;
     let script =
         "const fs = require('fs'); fs.mkdirSync('build'); fs.writeFileSync('build/index.html', 'made');";
-    let files = [
-        ("make.js", script),
-        ("package-lock.json", lock),
-        ("package.json", package),
-    ];
+    let files = [("make.js", script), ("package-lock.json", lock), ("package.json", package)];
     let commit = world.git.create("site.git", true).commit("main", &files);
     let assignment = world.assignment("site.git", &commit);
     let report = world.build(&assignment).await;
     assert_eq!(ready(&report).1, "Node.js");
     let log = world.log();
-    assert!(
-        log.contains("install: $ npm ci\n") && log.contains("build: $ npm run build\n"),
-        "{log}"
-    );
+    assert!(log.contains("install: $ npm ci\n") && log.contains("build: $ npm run build\n"), "{log}");
     assert!(log.contains("collect: Found 1 files in build\n"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_command_is_a_failed_build_with_its_exit_code_and_last_lines() {
     let mut world = World::new().await;
-    let commit = world
-        .git
-        .create("site.git", true)
-        .commit("main", &[("index.html", "x")]);
+    let commit = world.git.create("site.git", true).commit("main", &[("index.html", "x")]);
     let mut assignment = world.assignment("site.git", &commit);
-    assignment
-        .env
-        .insert("API_TOKEN".to_owned(), "hunter2hunter2".to_owned());
+    assignment.env.insert("API_TOKEN".to_owned(), "hunter2hunter2".to_owned());
     assignment.settings.build_command = Some("echo almost $API_TOKEN; exit 3".to_owned());
     let report = world.build(&assignment).await;
     let failure = failed(&report);
     assert_eq!((failure.step, failure.exit_code), (Step::Build, Some(3)));
-    assert!(
-        failure.reason.contains("failed with exit code 3"),
-        "{}",
-        failure.reason
-    );
+    assert!(failure.reason.contains("failed with exit code 3"), "{}", failure.reason);
     assert_eq!(failure.log_tail.last().map(String::as_str), Some("almost ***"));
     assert!(world.manifest(&assignment).await.is_none());
     assert_eq!(world.workspaces(), 0);
@@ -169,21 +115,9 @@ async fn what_goes_wrong_before_and_after_the_command_names_its_step() {
     let nothing = repository.commit("main", &[("README.md", "x")]);
     let next = repository.commit("main", &[("package.json", r#"{"dependencies":{"next":"15"}}"#)]);
     let cases = [
-        (
-            world.assignment("gone.git", &nothing),
-            Step::Checkout,
-            "There is no repository",
-        ),
-        (
-            world.assignment("site.git", &nothing),
-            Step::Detect,
-            "no index.html",
-        ),
-        (
-            world.assignment("site.git", &next),
-            Step::Detect,
-            "output: 'export'",
-        ),
+        (world.assignment("gone.git", &nothing), Step::Checkout, "There is no repository"),
+        (world.assignment("site.git", &nothing), Step::Detect, "no index.html"),
+        (world.assignment("site.git", &next), Step::Detect, "output: 'export'"),
         (
             {
                 let mut assignment = world.assignment("site.git", &nothing);
@@ -205,10 +139,7 @@ async fn what_goes_wrong_before_and_after_the_command_names_its_step() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_build_that_an_earlier_attempt_completed_is_reported_at_once() {
     let mut world = World::new().await;
-    let commit = world
-        .git
-        .create("site.git", true)
-        .commit("main", &[("index.html", "x")]);
+    let commit = world.git.create("site.git", true).commit("main", &[("index.html", "x")]);
     let mut assignment = world.assignment("site.git", &commit);
     let first = world.build(&assignment).await;
     assignment.attempt = 2;
@@ -222,30 +153,20 @@ async fn a_build_that_an_earlier_attempt_completed_is_reported_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_build_over_its_time_fails_and_says_so() {
     let mut world = World::new().await;
-    let commit = world
-        .git
-        .create("site.git", true)
-        .commit("main", &[("index.html", "x")]);
+    let commit = world.git.create("site.git", true).commit("main", &[("index.html", "x")]);
     let mut assignment = world.assignment("site.git", &commit);
     assignment.settings.build_command = Some("sleep 600".to_owned());
     assignment.limits.total_secs = 3;
     let report = world.build(&assignment).await;
     let failure = failed(&report);
     assert_eq!(failure.step, Step::Build);
-    assert!(
-        failure.reason.starts_with("The build ran longer than 3 seconds"),
-        "{}",
-        failure.reason
-    );
+    assert!(failure.reason.starts_with("The build ran longer than 3 seconds"), "{}", failure.reason);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_build_stops_and_reports_nothing() {
     let mut world = World::new().await;
-    let commit = world
-        .git
-        .create("site.git", true)
-        .commit("main", &[("index.html", "x")]);
+    let commit = world.git.create("site.git", true).commit("main", &[("index.html", "x")]);
     let mut assignment = world.assignment("site.git", &commit);
     assignment.lease_secs = 1;
     assignment.settings.build_command = Some("echo begun; sleep 600".to_owned());
@@ -261,10 +182,7 @@ async fn a_cancelled_build_stops_and_reports_nothing() {
 async fn a_builder_whose_lease_is_over_stops_whether_it_is_told_or_not() {
     for is_told in [true, false] {
         let mut world = World::new().await;
-        let commit = world
-            .git
-            .create("site.git", true)
-            .commit("main", &[("index.html", "x")]);
+        let commit = world.git.create("site.git", true).commit("main", &[("index.html", "x")]);
         let mut assignment = world.assignment("site.git", &commit);
         assignment.lease_secs = 2;
         assignment.settings.build_command = Some("sleep 600".to_owned());
@@ -280,57 +198,33 @@ async fn a_builder_whose_lease_is_over_stops_whether_it_is_told_or_not() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_builder_that_is_stopped_gives_its_build_back() {
     let mut world = World::new().await;
-    let commit = world
-        .git
-        .create("site.git", true)
-        .commit("main", &[("index.html", "x")]);
+    let commit = world.git.create("site.git", true).commit("main", &[("index.html", "x")]);
     let mut assignment = world.assignment("site.git", &commit);
     assignment.settings.build_command = Some("echo begun; sleep 600".to_owned());
     world.enqueue(&assignment);
-    world
-        .wait_for("the build", |state| {
-            state.log.values().any(|line| line.text == "begun")
-        })
-        .await;
+    world.wait_for("the build", |state| state.log.values().any(|line| line.text == "begun")).await;
     world.shut_down().await;
-    assert!(matches!(
-        world.api().reports.as_slice(),
-        [BuildReport {
-            outcome: Outcome::Released,
-            ..
-        }]
-    ));
+    assert!(matches!(world.api().reports.as_slice(), [BuildReport { outcome: Outcome::Released, .. }]));
     assert_eq!(world.workspaces(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_api_that_is_away_for_a_while_gets_the_log_and_the_report_once() {
     let mut world = World::new().await;
-    let commit = world
-        .git
-        .create("site.git", true)
-        .commit("main", &[("index.html", "x")]);
+    let commit = world.git.create("site.git", true).commit("main", &[("index.html", "x")]);
     let assignment = world.assignment("site.git", &commit);
     world.api().log_outage = 2;
     world.api().report_outage = 2;
     ready(&world.build(&assignment).await);
     let state = world.api();
     assert_eq!((state.reports.len(), state.log.len()), (1, state.lines_received));
-    assert!(
-        state
-            .log
-            .values()
-            .any(|line| line.text == "The deployment is complete.")
-    );
+    assert!(state.log.values().any(|line| line.text == "The deployment is complete."));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn previews_and_production_have_caches_of_their_own() {
     let mut world = World::new().await;
-    let commit = world
-        .git
-        .create("site.git", true)
-        .commit("main", &[("README.md", "x")]);
+    let commit = world.git.create("site.git", true).commit("main", &[("README.md", "x")]);
     let mut assignment = world.assignment("site.git", &commit);
     let command = "mkdir dist && touch /cache/$LOGGIA_CONTEXT && ls /cache > dist/index.html";
     assignment.settings.build_command = Some(command.to_owned());
@@ -339,11 +233,7 @@ async fn previews_and_production_have_caches_of_their_own() {
         (assignment.build_id, assignment.deployment_id) = (fresh.build_id, fresh.deployment_id);
         assignment.environment = environment.parse().unwrap();
         ready(&world.build(&assignment).await);
-        let caches = world
-            .dir
-            .path()
-            .join("work/cache")
-            .join(assignment.project_id.as_str());
+        let caches = world.dir.path().join("work/cache").join(assignment.project_id.as_str());
         let own = std::fs::read_dir(caches.join(environment)).unwrap().count();
         assert_eq!(own, 1, "{environment} sees its own file only");
     }

@@ -60,7 +60,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     }
     let started = announce(&api, &options, &files).await?;
     send(&api, &options, &started, &files).await?;
-    let deployment = retry(|| api.finish_upload(&options.project, started.id)).await.context("finishing the deployment")?;
+    let deployment = retry(|| api.finish_upload(&options.project, started.id))
+        .await
+        .context("finishing the deployment")?;
     print(&options, &deployment);
     Ok(())
 }
@@ -82,7 +84,8 @@ fn read_folder(dir: &Path) -> anyhow::Result<Vec<LocalFile>> {
         }
         let relative = entry.path().strip_prefix(dir).context("walked out of the folder")?;
         let path = site_path(relative).with_context(|| format!("the file {}", entry.path().display()))?;
-        let (hash, size) = hash_file(entry.path()).with_context(|| format!("reading {}", entry.path().display()))?;
+        let (hash, size) =
+            hash_file(entry.path()).with_context(|| format!("reading {}", entry.path().display()))?;
         files.push(LocalFile { site: SiteFile { path, hash, size }, file: entry.into_path() });
     }
     if files.is_empty() {
@@ -140,7 +143,10 @@ async fn announce(api: &ApiClient, options: &Options, files: &[LocalFile]) -> an
     };
     match api.start_upload(&options.project, &body).await {
         Err(ClientError::Refused { status: 404, .. }) => {
-            bail!("there is no project {0}; create it with `loggia deploy … --project {0} --create`", options.project)
+            bail!(
+                "there is no project {0}; create it with `loggia deploy … --project {0} --create`",
+                options.project
+            )
         }
         other => other.context("announcing the files"),
     }
@@ -153,9 +159,11 @@ async fn send(
     files: &[LocalFile],
 ) -> anyhow::Result<()> {
     let by_hash: HashMap<ContentHash, &LocalFile> = files.iter().map(|file| (file.site.hash, file)).collect();
-    let missing: Vec<&LocalFile> = started.missing.iter().filter_map(|hash| by_hash.get(hash).copied()).collect();
+    let missing: Vec<&LocalFile> =
+        started.missing.iter().filter_map(|hash| by_hash.get(hash).copied()).collect();
     let progress = progress_bar(options.json, missing.iter().map(|file| file.site.size).sum());
-    let uploads = missing.into_iter().map(|file| send_one(api, &options.project, started.id, file, &progress));
+    let uploads =
+        missing.into_iter().map(|file| send_one(api, &options.project, started.id, file, &progress));
     stream::iter(uploads).buffer_unordered(UPLOADS_IN_FLIGHT).try_collect::<()>().await?;
     progress.finish_and_clear();
     Ok(())
@@ -176,7 +184,9 @@ async fn send_one(
 }
 
 /// Repeats a call that may be repeated, while the platform is away.
-async fn retry<T, F: Future<Output = Result<T, ClientError>>>(call: impl Fn() -> F) -> Result<T, ClientError> {
+async fn retry<T, F: Future<Output = Result<T, ClientError>>>(
+    call: impl Fn() -> F,
+) -> Result<T, ClientError> {
     let mut pause = RETRY_AFTER;
     for _ in 1..TRIES_MAX {
         match call().await {

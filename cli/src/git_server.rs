@@ -102,7 +102,8 @@ async fn run_backend(root: &Path, request: Request) -> anyhow::Result<(Response<
 }
 
 fn backend(root: &Path, request: &Request) -> Command {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let header =
+        |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut command = Command::new("git");
     command
         .arg("http-backend")

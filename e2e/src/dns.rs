@@ -25,10 +25,19 @@ impl NameServer {
         // dnsmasq reads its records at start only.
         drop(self.process.take());
         let port = format!("--port={}", self.port);
-        let records: Vec<String> = records.iter().map(|(name, value)| format!("--txt-record={name},{value}")).collect();
+        let records: Vec<String> =
+            records.iter().map(|(name, value)| format!("--txt-record={name},{value}")).collect();
         let mut args = vec![
-            "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--listen-address=127.0.0.1",
-            "--bind-interfaces", "--user=root", "--pid-file=", "--local=/example.com/", &port,
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--no-resolv",
+            "--no-hosts",
+            "--listen-address=127.0.0.1",
+            "--bind-interfaces",
+            "--user=root",
+            "--pid-file=",
+            "--local=/example.com/",
+            &port,
         ];
         args.extend(records.iter().map(String::as_str));
         self.process = Some(Process::start("dnsmasq", dir, Path::new("/usr/sbin/dnsmasq"), &args, &[]));

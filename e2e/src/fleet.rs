@@ -44,8 +44,9 @@ pub struct Fleet {
 impl Fleet {
     /// Prepares everything that the processes need; start them one by one.
     pub async fn new() -> Self {
-        let server = std::env::var("LOGGIA_TEST_DATABASE_URL")
-            .expect("LOGGIA_TEST_DATABASE_URL names a Postgres: run `make test`, or scripts/test-postgres.sh");
+        let server = std::env::var("LOGGIA_TEST_DATABASE_URL").expect(
+            "LOGGIA_TEST_DATABASE_URL names a Postgres: run `make test`, or scripts/test-postgres.sh",
+        );
         let database_url = create_database(&server).await;
         Self::with_database(database_url).await
     }
@@ -159,9 +160,12 @@ impl Fleet {
 
     /// Builds in containers of the engine that `make test` started.
     pub fn use_docker(&mut self) {
-        for (setting, variable) in [("DOCKER_HOST", "DOCKER_HOST"), ("LOGGIA_BUILD_IMAGE", "LOGGIA_TEST_BUILD_IMAGE")] {
-            let value = std::env::var(variable)
-                .unwrap_or_else(|_| panic!("{variable} is not set: run `make test`, or scripts/test-engine.sh"));
+        for (setting, variable) in
+            [("DOCKER_HOST", "DOCKER_HOST"), ("LOGGIA_BUILD_IMAGE", "LOGGIA_TEST_BUILD_IMAGE")]
+        {
+            let value = std::env::var(variable).unwrap_or_else(|_| {
+                panic!("{variable} is not set: run `make test`, or scripts/test-engine.sh")
+            });
             self.set(setting, value);
         }
         self.set("LOGGIA_BUILD_EXECUTOR", "docker");

@@ -56,7 +56,10 @@ impl Forge {
     pub fn push(&self, repository: &str, folder: &Path, branch: &str) -> Pushed {
         let bare = self.root.join(format!("{repository}.git"));
         if !bare.exists() {
-            git(&self.root, &["init", "--quiet", "--bare", "--initial-branch", "main", bare.to_str().unwrap()]);
+            git(
+                &self.root,
+                &["init", "--quiet", "--bare", "--initial-branch", "main", bare.to_str().unwrap()],
+            );
             git(&bare, &["config", "http.receivepack", "true"]);
         }
         let before = try_git(&bare, &["rev-parse", "--verify", "--quiet", &format!("refs/heads/{branch}")]);
@@ -92,7 +95,17 @@ impl Forge {
 
 /// Sends a push event with a signature made from `secret`.
 pub async fn send(api_url: &str, secret: &str, push: &Pushed) -> reqwest::Response {
-    let body = payload(push).to_string();
+    send_event(api_url, secret, "push", &push.delivery, payload(push).to_string()).await
+}
+
+/// Sends any event as GitHub does.
+pub async fn send_event(
+    api_url: &str,
+    secret: &str,
+    event: &str,
+    delivery: &str,
+    body: String,
+) -> reqwest::Response {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(body.as_bytes());
     let signature = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
@@ -100,8 +113,8 @@ pub async fn send(api_url: &str, secret: &str, push: &Pushed) -> reqwest::Respon
         .post(format!("{api_url}/api/v1/webhooks/github"))
         .header("content-type", "application/json")
         .header("user-agent", "GitHub-Hookshot/044aadd")
-        .header("x-github-event", "push")
-        .header("x-github-delivery", &push.delivery)
+        .header("x-github-event", event)
+        .header("x-github-delivery", delivery)
         .header("x-github-hook-id", "292430182")
         .header("x-hub-signature-256", format!("sha256={signature}"))
         .body(body)
@@ -157,7 +170,9 @@ fn try_git(dir: &Path, args: &[&str]) -> Option<String> {
 
 /// Copies a project, without what its package manager and its builds left there.
 pub fn copy(from: &Path, to: &Path) {
-    let wanted = |entry: &walkdir::DirEntry| !matches!(entry.file_name().to_str(), Some("node_modules" | "dist" | ".git"));
+    let wanted = |entry: &walkdir::DirEntry| {
+        !matches!(entry.file_name().to_str(), Some("node_modules" | "dist" | ".git"))
+    };
     for entry in walkdir::WalkDir::new(from).min_depth(1).into_iter().filter_entry(wanted) {
         let entry = entry.unwrap();
         let target = to.join(entry.path().strip_prefix(from).unwrap());

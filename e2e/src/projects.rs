@@ -18,7 +18,10 @@ pub fn vite_react() -> TempDir {
         let work = tempfile::tempdir_in(&shared).unwrap();
         let project = work.path().join("app");
         let name = project.file_name().unwrap().to_str().unwrap();
-        npm(work.path(), &["create", "--yes", "vite@latest", name, "--", "--template", "react", "--no-interactive"]);
+        npm(
+            work.path(),
+            &["create", "--yes", "vite@latest", name, "--", "--template", "react", "--no-interactive"],
+        );
         // The linter builds nothing, and not every registry has its packages for all the platforms that a lock
         // file names; a frozen install insists on them.
         npm(&project, &["uninstall", "--package-lock-only", "--ignore-scripts", "oxlint"]);
@@ -51,6 +54,28 @@ pub fn plain(files: &[(&str, &str)]) -> TempDir {
         std::fs::write(file, content).unwrap();
     }
     folder
+}
+
+/// Every example payload that GitHub documents, by event, from the package that its own client is tested with.
+pub fn github_payloads() -> Vec<(String, serde_json::Value)> {
+    let shared = shared_folder();
+    let lock = std::fs::File::create(shared.join("payloads.lock")).unwrap();
+    lock.lock().unwrap();
+    let package = shared.join("payloads/node_modules/@octokit/webhooks-examples");
+    if !package.exists() {
+        let folder = shared.join("payloads");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("package.json"), "{}").unwrap();
+        npm(&folder, &["install", "--ignore-scripts", "--no-save", "@octokit/webhooks-examples@7"]);
+    }
+    let bytes = std::fs::read(package.join("api.github.com/index.json")).unwrap();
+    let events: Vec<serde_json::Value> = serde_json::from_slice(&bytes).unwrap();
+    let examples = |event: &serde_json::Value| {
+        let name = event["name"].as_str().unwrap().to_owned();
+        let examples = event["examples"].as_array().unwrap().clone();
+        examples.into_iter().map(move |example| (name.clone(), example)).collect::<Vec<_>>()
+    };
+    events.iter().flat_map(examples).collect()
 }
 
 fn shared_folder() -> PathBuf {

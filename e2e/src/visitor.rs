@@ -41,7 +41,8 @@ impl Visitor {
 
     /// What a browser sends when a person follows a link.
     pub async fn navigate(&self, host: &str, path: &str) -> Answer {
-        let headers = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html,*/*")];
+        let headers =
+            [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html,*/*")];
         self.get_with(host, path, &headers).await
     }
 
@@ -55,12 +56,11 @@ impl Visitor {
     }
 
     async fn send(&self, host: &str, path: &str, headers: &[(&str, &str)]) -> reqwest::Result<Answer> {
-        let mut request = self.client.get(format!("http://127.0.0.1:{}{path}", self.port)).header("host", host);
+        let mut request =
+            self.client.get(format!("http://127.0.0.1:{}{path}", self.port)).header("host", host);
         for (name, value) in headers {
-            request = request.header(
-                name.parse::<HeaderName>().unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            );
+            request =
+                request.header(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
         }
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());

@@ -12,8 +12,14 @@ const ELSEWHERE: [&str; 4] = ["DATABASE_URL", "POSTGRES_PASSWORD", "LOGGIA_IMAGE
 fn the_example_of_the_environment_is_complete() {
     let root = repository_root();
     let mut read = BTreeSet::new();
-    for file in ["api/src/config.rs", "builder/src/config.rs", "proxy/src/config.rs", "cli/src/main.rs", "cli/src/deploy.rs", "cli/src/up/mod.rs"]
-    {
+    for file in [
+        "api/src/config.rs",
+        "builder/src/config.rs",
+        "proxy/src/config.rs",
+        "cli/src/main.rs",
+        "cli/src/deploy.rs",
+        "cli/src/up/mod.rs",
+    ] {
         read.extend(quoted_names(&std::fs::read_to_string(root.join(file)).unwrap()));
     }
     let example = std::fs::read_to_string(root.join(".env.example")).unwrap();
@@ -35,6 +41,7 @@ fn quoted_names(source: &str) -> impl Iterator<Item = String> {
 }
 
 fn is_name(text: &str) -> bool {
-    let known = ["LOGGIA_", "DOCKER_", "DATABASE_", "POSTGRES_"].iter().any(|prefix| text.starts_with(prefix));
+    let known =
+        ["LOGGIA_", "DOCKER_", "DATABASE_", "POSTGRES_"].iter().any(|prefix| text.starts_with(prefix));
     known && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }

@@ -21,10 +21,7 @@ pub(crate) async fn discard(session: &mut ServerSession) -> Result<(), Page> {
     }
     if session.get_header(EXPECT).is_some() {
         // The client waits for our word before it sends (RFC 9110 §10.1.1).
-        session
-            .write_continue_response()
-            .await
-            .map_err(|_| Page::body_too_large())?;
+        session.write_continue_response().await.map_err(|_| Page::body_too_large())?;
     }
     match tokio::time::timeout(DISCARD_TIMEOUT, read_all(session)).await {
         Ok(true) => Ok(()),

@@ -72,10 +72,7 @@ fn store_from_env(env: &mut Env) -> StoreConfig {
         region: env.parsed("LOGGIA_S3_REGION", "us-east-1"),
         bucket: env.parsed("LOGGIA_S3_BUCKET", "loggia"),
         access_key: env.required("LOGGIA_S3_ACCESS_KEY", "loggia"),
-        secret_key: env
-            .secret("LOGGIA_S3_SECRET_KEY", "the secret key of the bucket")
-            .reveal()
-            .to_owned(),
+        secret_key: env.secret("LOGGIA_S3_SECRET_KEY", "the secret key of the bucket").reveal().to_owned(),
     }
 }
 
@@ -91,10 +88,7 @@ mod tests {
             ("LOGGIA_S3_SECRET_KEY", "s3-secret"),
         ];
         Env::from_values(
-            required
-                .iter()
-                .chain(values)
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+            required.iter().chain(values).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         )
     }
 
@@ -106,20 +100,14 @@ mod tests {
         assert_eq!(config.http_listen.to_string(), "0.0.0.0:8080");
         assert!(config.https.is_none());
         let printed = format!("{config:?}");
-        assert!(
-            !printed.contains("edge-secret") && !printed.contains("s3-secret"),
-            "{printed}"
-        );
+        assert!(!printed.contains("edge-secret") && !printed.contains("s3-secret"), "{printed}");
     }
 
     #[test]
     fn tls_settings_belong_together() {
         let mut incomplete = env(&[("LOGGIA_PROXY_TLS_LISTEN", "0.0.0.0:8443")]);
         Config::from_env(&mut incomplete);
-        let message = incomplete
-            .finish()
-            .expect_err("a certificate is missing")
-            .to_string();
+        let message = incomplete.finish().expect_err("a certificate is missing").to_string();
         assert!(message.contains("LOGGIA_PROXY_TLS_CERT"), "{message}");
     }
 }

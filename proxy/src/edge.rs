@@ -101,10 +101,7 @@ impl Prepared {
         let http = listen::bind(config.http_listen)?;
         let http_addr = http.local_addr()?;
         let https = config.https.as_ref().map(bind_https).transpose()?;
-        let https_addr = https
-            .as_ref()
-            .map(|endpoint| endpoint.listener.local_addr())
-            .transpose()?;
+        let https_addr = https.as_ref().map(|endpoint| endpoint.listener.local_addr()).transpose()?;
 
         let origin = Origin::new(&config.store)?;
         let manifests = Manifests::new(Store::connect(&config.store));
@@ -116,49 +113,27 @@ impl Prepared {
         let api = EdgeClient::new(&config.api_url, config.token.reveal());
         let routes = Routes::new(api.clone(), journal, kept).await;
 
-        let service = EdgeService {
-            base_domain: config.base_domain,
-            routes: routes.clone(),
-            manifests,
-            origin,
-        };
-        let endpoints = std::iter::once(Endpoint {
-            listener: http,
-            tls: None,
-        })
-        .chain(https)
-        .collect();
-        Ok(Self {
-            endpoints,
-            http_addr,
-            https_addr,
-            app: proxy(service),
-            api,
-            routes,
-        })
+        let service =
+            EdgeService { base_domain: config.base_domain, routes: routes.clone(), manifests, origin };
+        let endpoints = std::iter::once(Endpoint { listener: http, tls: None }).chain(https).collect();
+        Ok(Self { endpoints, http_addr, https_addr, app: proxy(service), api, routes })
     }
 }
 
 fn bind_https(https: &HttpsConfig) -> anyhow::Result<Endpoint> {
     let tls = tls::acceptor(https)?;
-    Ok(Endpoint {
-        listener: listen::bind(https.listen)?,
-        tls: Some(tls),
-    })
+    Ok(Endpoint { listener: listen::bind(https.listen)?, tls: Some(tls) })
 }
 
 fn proxy(service: EdgeService) -> HttpProxy<EdgeService> {
-    let conf = ServerConf {
-        upstream_keepalive_pool_size: STORE_CONNECTIONS_IDLE_MAX,
-        ..ServerConf::default()
-    };
+    let conf =
+        ServerConf { upstream_keepalive_pool_size: STORE_CONNECTIONS_IDLE_MAX, ..ServerConf::default() };
     let mut proxy = http_proxy(&Arc::new(conf), service);
     let mut server = HttpServerOptions::default();
     server.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
     proxy.server_options = Some(server);
     let mut h2 = default_h2_options();
-    h2.max_concurrent_streams(H2_STREAMS_MAX)
-        .max_header_list_size(H2_HEADER_LIST_BYTES_MAX);
+    h2.max_concurrent_streams(H2_STREAMS_MAX).max_header_list_size(H2_HEADER_LIST_BYTES_MAX);
     proxy.h2_options = Some(h2);
     proxy
 }
@@ -172,11 +147,8 @@ impl OwnRuntime {
         if threads > 0 {
             builder.worker_threads(threads);
         }
-        let runtime = builder
-            .enable_all()
-            .thread_name("edge")
-            .build()
-            .context("starting the edge's threads")?;
+        let runtime =
+            builder.enable_all().thread_name("edge").build().context("starting the edge's threads")?;
         Ok(Self(Some(runtime)))
     }
 

@@ -25,10 +25,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     pub(crate) fn into_error(self) -> Box<Error> {
-        Error::explain(
-            ErrorType::HTTPStatus(StatusCode::SERVICE_UNAVAILABLE.as_u16()),
-            self.to_string(),
-        )
+        Error::explain(ErrorType::HTTPStatus(StatusCode::SERVICE_UNAVAILABLE.as_u16()), self.to_string())
     }
 }
 
@@ -90,26 +87,14 @@ impl Fetch {
 
     /// Checks the head of the store's answer against the manifest.
     pub(crate) fn check_head(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), Fault> {
-        let expected_status = if self.range.is_some() {
-            StatusCode::PARTIAL_CONTENT
-        } else {
-            StatusCode::OK
-        };
+        let expected_status = if self.range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
         if status != expected_status {
             return Err(Fault::Status(status));
         }
-        let value = |name| {
-            headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .unwrap_or("unknown")
-        };
+        let value = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("unknown");
         let expected = self.body_bytes();
         if value(CONTENT_LENGTH).parse() != Ok(expected) {
-            return Err(Fault::Size {
-                found: value(CONTENT_LENGTH).to_owned(),
-                expected,
-            });
+            return Err(Fault::Size { found: value(CONTENT_LENGTH).to_owned(), expected });
         }
         match self.range {
             Some(ByteRange { first, last })

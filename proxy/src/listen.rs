@@ -34,11 +34,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Binds, with an error that names the address and what is wrong with it.
 pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listen = || {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()
-        } else {
-            TcpSocket::new_v6()
-        }?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
@@ -59,11 +55,7 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) {
     let (stopping, is_stopping) = watch::channel(false);
-    let connections = Connections {
-        app: Arc::new(app),
-        tracker: TaskTracker::new(),
-        is_stopping,
-    };
+    let connections = Connections { app: Arc::new(app), tracker: TaskTracker::new(), is_stopping };
     let accepting = TaskTracker::new();
     for endpoint in endpoints {
         let accept = connections.clone().accept(endpoint);
@@ -77,14 +69,8 @@ pub(crate) async fn serve(
     let _ = stopping.send(true);
     connections.app.http_cleanup().await;
     connections.tracker.close();
-    if tokio::time::timeout(DRAIN_MAX, connections.tracker.wait())
-        .await
-        .is_err()
-    {
-        warn!(
-            "The edge cuts {} connections that did not finish in time",
-            connections.tracker.len()
-        );
+    if tokio::time::timeout(DRAIN_MAX, connections.tracker.wait()).await.is_err() {
+        warn!("The edge cuts {} connections that did not finish in time", connections.tracker.len());
     }
 }
 
@@ -101,8 +87,7 @@ impl Connections {
             match endpoint.listener.accept().await {
                 Ok((stream, peer)) => {
                     let (connections, tls) = (self.clone(), endpoint.tls.clone());
-                    self.tracker
-                        .spawn(async move { connections.serve(stream, peer, tls).await });
+                    self.tracker.spawn(async move { connections.serve(stream, peer, tls).await });
                 }
                 Err(error) => {
                     warn!(%error, "The edge cannot accept connections: {error}");

@@ -41,14 +41,8 @@ impl Manifests {
         };
         Self {
             store,
-            known: Cache::builder()
-                .max_capacity(HEAP_BYTES_MAX)
-                .weigher(weight)
-                .build(),
-            missing: Cache::builder()
-                .max_capacity(10_000)
-                .time_to_live(MISSING_TTL)
-                .build(),
+            known: Cache::builder().max_capacity(HEAP_BYTES_MAX).weigher(weight).build(),
+            missing: Cache::builder().max_capacity(10_000).time_to_live(MISSING_TTL).build(),
         }
     }
 
@@ -60,9 +54,7 @@ impl Manifests {
         if self.missing.contains_key(&deployment) {
             return Err(Arc::new(ManifestError::Missing(deployment)));
         }
-        self.known
-            .try_get_with(deployment, Box::pin(self.read(deployment)))
-            .await
+        self.known.try_get_with(deployment, Box::pin(self.read(deployment))).await
     }
 
     async fn read(&self, deployment: DeploymentRef) -> Result<Arc<Manifest>, ManifestError> {

@@ -28,12 +28,7 @@ pub(crate) struct Page {
 
 impl Page {
     fn new(status: StatusCode, code: &'static str, title: &'static str, text: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            title,
-            text: text.into(),
-        }
+        Self { status, code, title, text: text.into() }
     }
 
     pub(crate) fn unknown_host(hostname: &Hostname, base: &BaseDomain) -> Self {
@@ -52,61 +47,31 @@ impl Page {
 
     pub(crate) fn routes_unavailable() -> Self {
         let text = "This site's address could not be looked up right now. Please try again in a moment.";
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "routes_unavailable",
-            "Back in a moment",
-            text,
-        )
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "routes_unavailable", "Back in a moment", text)
     }
 
     pub(crate) fn store_unavailable() -> Self {
         let text = "This file could not be fetched right now. Please try again in a moment.";
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "store_unavailable",
-            "Back in a moment",
-            text,
-        )
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Back in a moment", text)
     }
 
     pub(crate) fn deployment_missing() -> Self {
         let text = "The deployment that this address shows is not available. Its owner can deploy again or roll back.";
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "deployment_missing",
-            "Not available",
-            text,
-        )
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "deployment_missing", "Not available", text)
     }
 
     pub(crate) fn not_found() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "Not found",
-            "There is nothing at this address.",
-        )
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", "There is nothing at this address.")
     }
 
     pub(crate) fn method_not_allowed() -> Self {
         let text = "A static site is read with GET or HEAD.";
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            "Method not allowed",
-            text,
-        )
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", text)
     }
 
     pub(crate) fn body_too_large() -> Self {
         let text = "A static site takes no request bodies.";
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            "Body too large",
-            text,
-        )
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", text)
     }
 
     pub(crate) fn bad_target(error: BadTarget) -> Self {
@@ -137,9 +102,7 @@ impl Page {
             parts.headers.insert(CONTENT_SECURITY_POLICY, POLICY);
             ("text/html; charset=utf-8", self.html())
         };
-        parts
-            .headers
-            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         parts.headers.insert(CONTENT_LENGTH, body.len().into());
         match self.status {
             StatusCode::SERVICE_UNAVAILABLE => drop(parts.headers.insert(RETRY_AFTER, RETRY_AFTER_SECS)),
@@ -177,16 +140,8 @@ fn escape(text: &str) -> String {
 
 /// JSON for clients that ask for it and not for HTML.
 fn wants_json(request: &HeaderMap) -> bool {
-    let lines: Vec<_> = request
-        .get_all(ACCEPT)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .collect();
-    let names = |media_type: &str| {
-        lines
-            .iter()
-            .any(|line| line.to_ascii_lowercase().contains(media_type))
-    };
+    let lines: Vec<_> = request.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok()).collect();
+    let names = |media_type: &str| lines.iter().any(|line| line.to_ascii_lowercase().contains(media_type));
     names("application/json") && !names("text/html")
 }
 

@@ -42,11 +42,7 @@ pub(crate) fn admit(head: &RequestHeader) -> Result<Hostname, Refusal> {
         return Err(Refusal::TargetTooLong);
     }
     // Name, value, `: ` and the line end.
-    let fields: usize = head
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
+    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if head.headers.len() > HEADERS_MAX || fields + head.raw_path().len() > HEAD_BYTES_MAX {
         return Err(Refusal::HeadTooLarge);
     }
@@ -60,14 +56,8 @@ pub(crate) fn admit(head: &RequestHeader) -> Result<Hostname, Refusal> {
 }
 
 fn names_upgrade(head: &RequestHeader) -> bool {
-    let lines = head
-        .headers
-        .get_all(CONNECTION)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok());
-    lines
-        .flat_map(|line| line.split(','))
-        .any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
+    let lines = head.headers.get_all(CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
 }
 
 /// The host of `Host`, `:authority` and an absolute target, all of which must agree.
@@ -77,15 +67,8 @@ fn hostname(head: &RequestHeader) -> Result<Hostname, Refusal> {
         RawTargetAuthority::AmbiguousAuthority => return Err(Refusal::Host),
         RawTargetAuthority::Absolute { authority, .. } => Some(authority),
     };
-    let pseudo = head
-        .uri
-        .authority()
-        .map(|authority| authority.as_str().as_bytes());
-    let mut fields = head
-        .headers
-        .get_all(HOST)
-        .into_iter()
-        .map(http::HeaderValue::as_bytes);
+    let pseudo = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let mut fields = head.headers.get_all(HOST).into_iter().map(http::HeaderValue::as_bytes);
     let (field, second) = (fields.next(), fields.next());
     if second.is_some() {
         return Err(Refusal::Host);
@@ -108,9 +91,7 @@ fn parse_host(value: &[u8]) -> Result<Hostname, Refusal> {
 /// Path and query as they were sent, also from an absolute target (RFC 9112 §3.2.2).
 pub(crate) fn target(head: &RequestHeader) -> &[u8] {
     match raw_target_authority(head.raw_path()) {
-        RawTargetAuthority::Absolute {
-            path_and_query: b"", ..
-        } => b"/",
+        RawTargetAuthority::Absolute { path_and_query: b"", .. } => b"/",
         RawTargetAuthority::Absolute { path_and_query, .. } => path_and_query,
         RawTargetAuthority::None | RawTargetAuthority::AmbiguousAuthority => head.raw_path(),
     }
@@ -134,42 +115,18 @@ mod tests {
         let cases: &[(&str, Lines, Result<&str, Refusal>)] = &[
             ("/", &[("Host", "shop.localhost")], Ok("shop.localhost")),
             ("/", &[("Host", "SHOP.localhost:8080")], Ok("shop.localhost")),
-            (
-                "http://shop.localhost/x",
-                &[("Host", "shop.localhost")],
-                Ok("shop.localhost"),
-            ),
-            (
-                "http://shop.localhost/x",
-                &[("Host", "blog.localhost")],
-                Err(Refusal::Host),
-            ),
+            ("http://shop.localhost/x", &[("Host", "shop.localhost")], Ok("shop.localhost")),
+            ("http://shop.localhost/x", &[("Host", "blog.localhost")], Err(Refusal::Host)),
             ("http://shop.localhost/x", &[], Ok("shop.localhost")),
             ("/", &[], Err(Refusal::Host)),
             ("/", &[("Host", "")], Err(Refusal::Host)),
-            (
-                "/",
-                &[("Host", "a.localhost"), ("Host", "a.localhost")],
-                Err(Refusal::Host),
-            ),
-            (
-                "/",
-                &[("Host", "a.localhost"), ("Host", "b.localhost")],
-                Err(Refusal::Host),
-            ),
+            ("/", &[("Host", "a.localhost"), ("Host", "a.localhost")], Err(Refusal::Host)),
+            ("/", &[("Host", "a.localhost"), ("Host", "b.localhost")], Err(Refusal::Host)),
             ("/", &[("Host", "a.localhost, b.localhost")], Err(Refusal::Host)),
             ("/", &[("Host", "user@a.localhost")], Err(Refusal::Host)),
             ("/", &[("Host", "a.localhost/../b")], Err(Refusal::Host)),
-            (
-                "/",
-                &[("Host", "a.localhost"), ("Upgrade", "websocket")],
-                Err(Refusal::Upgrade),
-            ),
-            (
-                "/",
-                &[("Host", "a.localhost"), ("Connection", "close, Upgrade")],
-                Err(Refusal::Upgrade),
-            ),
+            ("/", &[("Host", "a.localhost"), ("Upgrade", "websocket")], Err(Refusal::Upgrade)),
+            ("/", &[("Host", "a.localhost"), ("Connection", "close, Upgrade")], Err(Refusal::Upgrade)),
         ];
         for (target, lines, expected) in cases {
             let admitted = admit(&head("GET", target, lines));
@@ -179,10 +136,7 @@ mod tests {
                 "{target} {lines:?}"
             );
         }
-        assert_eq!(
-            admit(&head("TRACE", "/", &[("Host", "a.localhost")])),
-            Err(Refusal::Method)
-        );
+        assert_eq!(admit(&head("TRACE", "/", &[("Host", "a.localhost")])), Err(Refusal::Method));
     }
 
     #[test]
@@ -190,24 +144,17 @@ mod tests {
         let host = ("Host", "a.localhost");
         let long = format!("/{}", "a".repeat(TARGET_BYTES_MAX));
         assert_eq!(admit(&head("GET", &long, &[host])), Err(Refusal::TargetTooLong));
-        let many: Vec<_> = std::iter::once(host)
-            .chain((0..HEADERS_MAX).map(|_| ("x", "y")))
-            .collect();
+        let many: Vec<_> = std::iter::once(host).chain((0..HEADERS_MAX).map(|_| ("x", "y"))).collect();
         assert_eq!(admit(&head("GET", "/", &many)), Err(Refusal::HeadTooLarge));
         let large = "v".repeat(HEAD_BYTES_MAX);
-        assert_eq!(
-            admit(&head("GET", "/", &[host, ("x", &large)])),
-            Err(Refusal::HeadTooLarge)
-        );
+        assert_eq!(admit(&head("GET", "/", &[host, ("x", &large)])), Err(Refusal::HeadTooLarge));
     }
 
     #[test]
     fn an_absolute_target_is_read_like_a_plain_one() {
-        for (sent, expected) in [
-            ("http://a.localhost/x?y", "/x?y"),
-            ("http://a.localhost", "/"),
-            ("/x?y", "/x?y"),
-        ] {
+        for (sent, expected) in
+            [("http://a.localhost/x?y", "/x?y"), ("http://a.localhost", "/"), ("/x?y", "/x?y")]
+        {
             assert_eq!(target(&head("GET", sent, &[])), expected.as_bytes(), "{sent}");
         }
     }

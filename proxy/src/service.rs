@@ -68,10 +68,7 @@ impl EdgeService {
             lines => format!("ok, but {lines} routes could not be written to disk\n"),
         };
         let mut parts = headers::platform(StatusCode::OK);
-        parts.headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        );
+        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         parts.headers.insert(CONTENT_LENGTH, text.len().into());
         Plan::Answer(parts, Bytes::from(text))
     }
@@ -100,17 +97,8 @@ impl EdgeService {
         };
         match self.manifests.get(deployment).await {
             Ok(manifest) => {
-                let request = RequestHead {
-                    method: &head.method,
-                    target,
-                    headers: &head.headers,
-                };
-                obey(
-                    &decide(&manifest, &route.serve, request),
-                    &manifest,
-                    route.indexable,
-                    request,
-                )
+                let request = RequestHead { method: &head.method, target, headers: &head.headers };
+                obey(&decide(&manifest, &route.serve, request), &manifest, route.indexable, request)
             }
             Err(error) => Plan::page(manifest_page(&hostname, &error), &head.headers),
         }
@@ -141,9 +129,7 @@ fn obey(decision: &Decision<'_>, manifest: &Manifest, indexable: bool, request: 
 }
 
 fn is_reserved(path: &str) -> bool {
-    RESERVED
-        .iter()
-        .any(|folder| path.starts_with(folder) || path == folder.trim_end_matches('/'))
+    RESERVED.iter().any(|folder| path.starts_with(folder) || path == folder.trim_end_matches('/'))
 }
 
 fn manifest_page(hostname: &Hostname, error: &Arc<ManifestError>) -> Page {
@@ -161,12 +147,8 @@ fn manifest_page(hostname: &Hostname, error: &Arc<ManifestError>) -> Page {
 
 async fn send(session: &mut ServerSession, parts: Parts, body: Bytes) -> pingora::Result<()> {
     let has_body = session.req_header().method != Method::HEAD && !body.is_empty();
-    session
-        .write_response_header(Box::new(ResponseHeader::from(parts)))
-        .await?;
-    session
-        .write_response_body(if has_body { body } else { Bytes::new() }, true)
-        .await
+    session.write_response_header(Box::new(ResponseHeader::from(parts))).await?;
+    session.write_response_body(if has_body { body } else { Bytes::new() }, true).await
 }
 
 fn internal(error: impl std::fmt::Display) -> Box<Error> {
@@ -235,9 +217,7 @@ impl ProxyHttp for EdgeService {
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
         let fetch = ctx.fetch.as_ref().ok_or_else(|| internal("nothing to fetch"))?;
-        fetch
-            .check_head(response.status, &response.headers)
-            .map_err(Fault::into_error)?;
+        fetch.check_head(response.status, &response.headers).map_err(Fault::into_error)?;
         // Ours, and nothing of the store's.
         *response = ResponseHeader::from(fetch.head());
         Ok(())
@@ -288,18 +268,11 @@ impl ProxyHttp for EdgeService {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
-        let gone = FailToProxy {
-            error_code: 0,
-            can_reuse_downstream: false,
-        };
+        let gone = FailToProxy { error_code: 0, can_reuse_downstream: false };
         if *error.esource() == ErrorSource::Downstream {
             return gone;
         }
-        let key = ctx
-            .fetch
-            .as_ref()
-            .map(|fetch| fetch.key().as_str())
-            .unwrap_or_default();
+        let key = ctx.fetch.as_ref().map(|fetch| fetch.key().as_str()).unwrap_or_default();
         warn!(object.key = key, error = %error, "Object {key} could not be served");
         if session.response_written().is_some() {
             // The connection is cut before Content-Length is reached: the client sees that it is not whole.
@@ -311,10 +284,7 @@ impl ProxyHttp for EdgeService {
         let error_code = parts.status.as_u16();
         // A client that left meanwhile needs no answer.
         let _ = send(session, parts, body).await;
-        FailToProxy {
-            error_code,
-            can_reuse_downstream: false,
-        }
+        FailToProxy { error_code, can_reuse_downstream: false }
     }
 
     fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error) -> bool {

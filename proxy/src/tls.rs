@@ -66,13 +66,8 @@ fn label(base_domain: &BaseDomain) -> String {
 
 fn is_current(cert: &Path, base_domain: &BaseDomain, now: Timestamp) -> bool {
     let text = fs::read_to_string(cert).unwrap_or_default();
-    let until = text
-        .lines()
-        .next()
-        .and_then(|line| line.strip_prefix(&label(base_domain)));
-    let until = until
-        .and_then(|secs| secs.parse().ok())
-        .and_then(Timestamp::from_unix_secs);
+    let until = text.lines().next().and_then(|line| line.strip_prefix(&label(base_domain)));
+    let until = until.and_then(|secs| secs.parse().ok()).and_then(Timestamp::from_unix_secs);
     until.is_some_and(|until| now.0 < until.0 - RENEW_BEFORE)
 }
 
@@ -84,9 +79,7 @@ fn write_self_signed(
 ) -> anyhow::Result<()> {
     let mut params = CertificateParams::new(vec![base_domain.to_string(), format!("*.{base_domain}")])?;
     params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, format!("Loggia at {base_domain}"));
+    params.distinguished_name.push(DnType::CommonName, format!("Loggia at {base_domain}"));
     // A clock that is a little behind must not find it «not yet valid».
     params.not_before = now.0 - Duration::days(1);
     params.not_after = now.0 + SELF_SIGNED_VALIDITY;
@@ -94,22 +87,14 @@ fn write_self_signed(
     let certificate = params.self_signed(&key_pair)?;
     let until = Timestamp(params.not_after).unix_secs();
     write_atomically(key, 0o600, &key_pair.serialize_pem())?;
-    write_atomically(
-        cert,
-        0o644,
-        &format!("{}{until}\n{}", label(base_domain), certificate.pem()),
-    )
+    write_atomically(cert, 0o644, &format!("{}{until}\n{}", label(base_domain), certificate.pem()))
 }
 
 fn write_atomically(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
     let temporary = path.with_extension("tmp");
     // A left-over file would keep its own mode.
     let _ = fs::remove_file(&temporary);
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&temporary)?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     Ok(fs::rename(&temporary, path)?)
@@ -130,19 +115,13 @@ mod tests {
 
         let first = ensure_self_signed_at(dir.path(), &base, now).expect("made");
         let (cert, key) = first.clone();
-        assert_eq!(
-            fs::metadata(&key).expect("a key").permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&key).expect("a key").permissions().mode() & 0o777, 0o600);
         let listen = ([127, 0, 0, 1], 0).into();
         acceptor(&HttpsConfig { listen, cert, key }).expect("certificate and key load");
 
         let text = read(&first);
         let later = Timestamp(now.0 + Duration::days(300));
-        assert_eq!(
-            read(&ensure_self_signed_at(dir.path(), &base, later).expect("kept")),
-            text
-        );
+        assert_eq!(read(&ensure_self_signed_at(dir.path(), &base, later).expect("kept")), text);
         let near_end = Timestamp(now.0 + Duration::days(340));
         let renewed = read(&ensure_self_signed_at(dir.path(), &base, near_end).expect("renewed"));
         assert_ne!(renewed, text);

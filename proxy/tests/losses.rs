@@ -20,15 +20,8 @@ async fn a_promote_is_followed_within_a_second() {
     for (deployment, expected) in [(second, "200 two"), (first, "200 one")] {
         let promoted = Instant::now();
         world.promote(deployment);
-        eventually("the edge follows", async || {
-            world.get("/").await.summary() == expected
-        })
-        .await;
-        assert!(
-            promoted.elapsed() < Duration::from_secs(1),
-            "{:?}",
-            promoted.elapsed()
-        );
+        eventually("the edge follows", async || world.get("/").await.summary() == expected).await;
+        assert!(promoted.elapsed() < Duration::from_secs(1), "{:?}", promoted.elapsed());
     }
 }
 
@@ -40,10 +33,7 @@ async fn a_new_hostname_is_known_as_soon_as_its_event_comes() {
     assert_eq!(world.get("/").await.status, 404);
     assert_eq!(world.api.questions(), asked, "«unknown» is remembered");
     world.publish(1, &[("index.html", b"born")]).await;
-    eventually("it is known", async || {
-        world.get("/").await.summary() == "200 born"
-    })
-    .await;
+    eventually("it is known", async || world.get("/").await.summary() == "200 born").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,15 +47,8 @@ async fn without_events_a_promote_is_seen_after_two_seconds() {
     world.api.resume();
     world.promote_silently(second);
     let promoted = Instant::now();
-    eventually("the edge revalidates", async || {
-        world.get("/").await.summary() == "200 two"
-    })
-    .await;
-    assert!(
-        promoted.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        promoted.elapsed()
-    );
+    eventually("the edge revalidates", async || world.get("/").await.summary() == "200 two").await;
+    assert!(promoted.elapsed() < Duration::from_secs(4), "{:?}", promoted.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,10 +62,7 @@ async fn a_route_never_goes_back_to_a_lower_version() {
     world.api.set_route(route(HOST, Some(first.deployment_id), 1));
     world.api.next_position();
     let asked = world.api.questions();
-    world.api.emit(Change::Routes {
-        project_id: project(),
-        hostnames: vec![hostname(HOST)],
-    });
+    world.api.emit(Change::Routes { project_id: project(), hostnames: vec![hostname(HOST)] });
     eventually("the edge asked again", async || world.api.questions() > asked).await;
     assert_eq!(world.get("/").await.summary(), "200 two");
     let _ = second;
@@ -107,10 +87,7 @@ async fn known_hosts_outlive_the_api_and_a_restart_and_unknown_ones_get_503() {
     let second = world.deploy(2, &[("index.html", b"news")]).await;
     world.promote_silently(second);
     world.api.resume();
-    eventually("the edge catches up", async || {
-        world.get("/").await.summary() == "200 news"
-    })
-    .await;
+    eventually("the edge catches up", async || world.get("/").await.summary() == "200 news").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,18 +98,11 @@ async fn a_hanging_api_delays_known_hosts_by_a_second_at_most() {
     world.api.hang(true);
     world.api.next_position();
     let asked = world.api.questions();
-    world.api.emit(Change::Routes {
-        project_id: project(),
-        hostnames: Vec::new(),
-    });
+    world.api.emit(Change::Routes { project_id: project(), hostnames: Vec::new() });
     eventually("the edge asks", async || world.api.questions() > asked).await;
     let started = Instant::now();
     assert_eq!(world.get("/").await.summary(), "200 one");
-    assert!(
-        started.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     assert_eq!(world.get_host("stranger.localhost").await.status, 503);
     world.api.hang(false);
 }
@@ -145,11 +115,7 @@ async fn a_thousand_visitors_ask_the_api_once() {
     let gets = (0..100).map(|_| world.get("/"));
     let answers = futures::future::join_all(gets).await;
     assert!(answers.iter().all(|answer| answer.status == 200));
-    assert!(
-        world.api.questions() <= before + 1,
-        "{} questions",
-        world.api.questions() - before
-    );
+    assert!(world.api.questions() <= before + 1, "{} questions", world.api.questions() - before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,19 +124,13 @@ async fn a_store_that_is_down_means_503_and_never_404() {
     world.publish(1, &[("index.html", b"one")]).await;
     let other = world.deploy(2, &[("index.html", b"two")]).await;
     assert_eq!(world.get("/").await.status, 200);
-    world
-        .api
-        .set_route(route("cold.localhost", Some(other.deployment_id), 200));
+    world.api.set_route(route("cold.localhost", Some(other.deployment_id), 200));
 
     let addr = world.stop_s3().await;
     world.faults.set(Fault::Close);
     let warm = world.get("/").await;
     assert_eq!(
-        (
-            warm.status,
-            warm.header("retry-after"),
-            warm.header("cache-control")
-        ),
+        (warm.status, warm.header("retry-after"), warm.header("cache-control")),
         (503, Some("5"), Some("no-store"))
     );
     assert_eq!(world.get_host("cold.localhost").await.status, 503);
@@ -180,37 +140,22 @@ async fn a_store_that_is_down_means_503_and_never_404() {
     world.start_s3(addr).await;
     world.faults.set(Fault::None);
     let returned = Instant::now();
-    eventually("the store is used again", async || {
-        world.get("/").await.summary() == "200 one"
-    })
-    .await;
-    eventually("also for manifests", async || {
-        world.get_host("cold.localhost").await.summary() == "200 two"
-    })
-    .await;
+    eventually("the store is used again", async || world.get("/").await.summary() == "200 one").await;
+    eventually("also for manifests", async || world.get_host("cold.localhost").await.summary() == "200 two")
+        .await;
     assert!(returned.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_the_store_refuses_is_503() {
     let world = World::new().await;
-    world
-        .publish(1, &[("index.html", b"one"), ("b.txt", b"0123456789")])
-        .await;
+    world.publish(1, &[("index.html", b"one"), ("b.txt", b"0123456789")]).await;
     assert_eq!(world.get("/").await.status, 200);
     for status in [403, 404, 500, 503, 301, 206] {
         world.faults.set(Fault::Status(status));
         let answer = world.get("/").await;
-        assert_eq!(
-            (answer.status, answer.header("retry-after")),
-            (503, Some("5")),
-            "after {status}"
-        );
-        assert_eq!(
-            world.get_with("/b.txt", "Range: bytes=1-2").await.status,
-            503,
-            "after {status}"
-        );
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "after {status}");
+        assert_eq!(world.get_with("/b.txt", "Range: bytes=1-2").await.status, 503, "after {status}");
     }
     world.faults.set(Fault::None);
     assert_eq!(world.get("/").await.summary(), "200 one");
@@ -220,23 +165,13 @@ async fn whatever_the_store_refuses_is_503() {
 async fn a_cut_or_changed_body_never_looks_whole() {
     let world = World::new().await;
     let large = vec![b'x'; 3_000_000];
-    world
-        .publish(1, &[("large.bin", &large), ("small.txt", b"small")])
-        .await;
+    world.publish(1, &[("large.bin", &large), ("small.txt", b"small")]).await;
     assert_eq!(world.get("/small.txt").await.status, 200);
 
-    for fault in [
-        Fault::CutAfter(1_000_000),
-        Fault::CutAfter(2_999_999),
-        Fault::Corrupt,
-    ] {
+    for fault in [Fault::CutAfter(1_000_000), Fault::CutAfter(2_999_999), Fault::Corrupt] {
         world.faults.set(fault);
         let answer = world.get("/large.bin").await;
-        assert!(
-            answer.status == 503 || !answer.is_whole,
-            "{fault:?}: {} bytes",
-            answer.body.len()
-        );
+        assert!(answer.status == 503 || !answer.is_whole, "{fault:?}: {} bytes", answer.body.len());
         let small = world.get("/small.txt").await;
         if fault == Fault::Corrupt {
             assert_eq!(small.status, 503);
@@ -252,10 +187,7 @@ async fn a_deployment_that_the_store_lost_is_an_error_and_not_404() {
     let lost = loggia_types::DeploymentId::from_parts(99, 9);
     world.api.set_route(route(HOST, Some(lost), 101));
     let answer = world.get("/").await;
-    assert_eq!(
-        (answer.status, answer.header("cache-control")),
-        (500, Some("no-store"))
-    );
+    assert_eq!((answer.status, answer.header("cache-control")), (500, Some("no-store")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,18 +197,11 @@ async fn a_removed_hostname_is_forgotten_also_after_a_restart() {
     assert_eq!(world.get("/").await.status, 200);
     world.api.remove_route(HOST);
     world.api.next_position();
-    world.api.emit(Change::Routes {
-        project_id: project(),
-        hostnames: Vec::new(),
-    });
+    world.api.emit(Change::Routes { project_id: project(), hostnames: Vec::new() });
     eventually("it is gone", async || world.get("/").await.status == 404).await;
     world.api.kill();
     world.restart_edge().await;
-    assert_eq!(
-        world.get("/").await.status,
-        503,
-        "nothing is known about it any more"
-    );
+    assert_eq!(world.get("/").await.status, 503, "nothing is known about it any more");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,13 +214,7 @@ async fn an_edge_without_a_usable_disk_serves() {
     .await;
     world.publish(1, &[("index.html", b"one")]).await;
     assert_eq!(world.get("/").await.summary(), "200 one");
-    let complains = async || {
-        world
-            .get("/.loggia/health")
-            .await
-            .text()
-            .contains("could not be written")
-    };
+    let complains = async || world.get("/.loggia/health").await.text().contains("could not be written");
     eventually("the health page tells of it", complains).await;
     assert_eq!(world.get("/.loggia/health").await.status, 200);
 }

@@ -13,30 +13,18 @@ async fn a_page_is_served_with_our_headers_only() {
     world
         .publish(
             1,
-            &[
-                ("index.html", b"<h1>hi</h1>"),
-                ("a b/\u{fc}+%41.txt", b"odd name"),
-                ("empty.txt", b""),
-            ],
+            &[("index.html", b"<h1>hi</h1>"), ("a b/\u{fc}+%41.txt", b"odd name"), ("empty.txt", b"")],
         )
         .await;
 
     let page = world.get("/").await;
     assert_eq!(page.summary(), "200 <h1>hi</h1>");
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
-    assert_eq!(
-        page.header("cache-control"),
-        Some("public, max-age=0, must-revalidate")
-    );
+    assert_eq!(page.header("cache-control"), Some("public, max-age=0, must-revalidate"));
     assert_eq!(page.header("server"), Some("loggia"));
     assert!(page.header("date").is_some() && page.header("last-modified").is_some());
-    let names: Vec<String> = page
-        .head
-        .lines()
-        .skip(1)
-        .filter_map(|l| l.split_once(':'))
-        .map(|(n, _)| n.to_lowercase())
-        .collect();
+    let names: Vec<String> =
+        page.head.lines().skip(1).filter_map(|l| l.split_once(':')).map(|(n, _)| n.to_lowercase()).collect();
     assert!(!names.iter().any(|name| name.starts_with("x-amz")), "{names:?}");
     assert_eq!(names.iter().filter(|name| *name == "etag").count(), 1);
 
@@ -51,49 +39,30 @@ async fn nothing_of_a_request_reaches_the_store() {
     let world = World::new().await;
     world.publish(1, &[("index.html", b"hi")]).await;
     let answer = world
-        .get_with(
-            "/?token=secret",
-            "Cookie: session=secret\r\nX-Amz-Acl: public\r\nAuthorization: secret",
-        )
+        .get_with("/?token=secret", "Cookie: session=secret\r\nX-Amz-Acl: public\r\nAuthorization: secret")
         .await;
     assert_eq!(answer.status, 200);
     let head = world.faults.last_head().to_lowercase();
     assert!(head.starts_with("get /loggia/"), "{head}");
-    assert!(
-        !head.contains("session=") && !head.contains("x-amz-acl") && !head.contains("token"),
-        "{head}"
-    );
+    assert!(!head.contains("session=") && !head.contains("x-amz-acl") && !head.contains("token"), "{head}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deep_links_show_the_shell_and_missing_scripts_do_not() {
     let world = World::new().await;
-    world
-        .publish(1, &[("index.html", b"shell"), ("app.js", b"js")])
-        .await;
-    assert_eq!(
-        world.get_with("/deep/link", "Accept: text/html").await.summary(),
-        "200 shell"
-    );
+    world.publish(1, &[("index.html", b"shell"), ("app.js", b"js")]).await;
+    assert_eq!(world.get_with("/deep/link", "Accept: text/html").await.summary(), "200 shell");
     let script = world.get_with("/missing.js", "Accept: */*").await;
-    assert_eq!(
-        (script.status, script.header("cache-control")),
-        (404, Some("no-store"))
-    );
+    assert_eq!((script.status, script.header("cache-control")), (404, Some("no-store")));
     assert_eq!(world.get("/app.js").await.summary(), "200 js");
     let redirect = world.get("/index.html?a=b").await;
-    assert_eq!(
-        (redirect.status, redirect.header("location")),
-        (307, Some("/?a=b"))
-    );
+    assert_eq!((redirect.status, redirect.header("location")), (307, Some("/?a=b")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_404_page_comes_from_the_site() {
     let world = World::new().await;
-    world
-        .publish(1, &[("index.html", b"home"), ("404.html", b"gone fishing")])
-        .await;
+    world.publish(1, &[("index.html", b"home"), ("404.html", b"gone fishing")]).await;
     let missing = world.get("/nope").await;
     assert_eq!(missing.summary(), "404 gone fishing");
     assert_eq!(missing.header("cache-control"), Some("no-store"));
@@ -109,24 +78,13 @@ async fn conditional_and_head_requests_do_not_ask_the_store() {
     let before = world.faults.requests();
 
     let unchanged = world.get_with("/", &format!("If-None-Match: {etag}")).await;
-    assert_eq!(
-        (unchanged.status, unchanged.header("etag")),
-        (304, Some(etag.as_str()))
-    );
+    assert_eq!((unchanged.status, unchanged.header("etag")), (304, Some(etag.as_str())));
     assert!(unchanged.body.is_empty());
 
     let mut connection = Connection::open(world.edge.addr).await;
-    connection
-        .send(&format!(
-            "HEAD / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
-        ))
-        .await;
+    connection.send(&format!("HEAD / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n")).await;
     assert!(connection.answer().await.is_none(), "no body follows a HEAD");
-    let head = world
-        .ask(&format!(
-            "HEAD / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
-        ))
-        .await;
+    let head = world.ask(&format!("HEAD / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n")).await;
     assert_eq!((head.status, head.header("content-length")), (200, Some("5")));
     assert!(head.body.is_empty());
     assert_eq!(world.faults.requests(), before);
@@ -162,16 +120,7 @@ async fn a_large_file_is_streamed_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn traversal_over_raw_sockets_finds_nothing() {
     let world = World::new().await;
-    world
-        .publish(
-            1,
-            &[
-                ("index.html", b"home"),
-                ("404.html", b"none"),
-                (".env", b"SECRET"),
-            ],
-        )
-        .await;
+    world.publish(1, &[("index.html", b"home"), ("404.html", b"none"), (".env", b"SECRET")]).await;
     for path in [
         "/../etc/passwd",
         "/%2e%2e/%2e%2e/etc/passwd",
@@ -190,16 +139,10 @@ async fn traversal_over_raw_sockets_finds_nothing() {
     ] {
         let answer = world.get(path).await;
         assert!(matches!(answer.status, 400 | 404), "{path}: {}", answer.summary());
-        assert!(
-            !answer.text().contains("SECRET") && !answer.head.contains("Set-Cookie"),
-            "{path}"
-        );
+        assert!(!answer.text().contains("SECRET") && !answer.head.contains("Set-Cookie"), "{path}");
     }
     let slashes = world.get("//evil.example//x?q=1").await;
-    assert_eq!(
-        (slashes.status, slashes.header("location")),
-        (307, Some("/evil.example/x?q=1"))
-    );
+    assert_eq!((slashes.status, slashes.header("location")), (307, Some("/evil.example/x?q=1")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,10 +170,7 @@ async fn requests_without_exactly_one_host_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_that_are_too_large_are_refused() {
     let world = World::new().await;
-    let long = format!(
-        "GET /{} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n",
-        "a".repeat(9000)
-    );
+    let long = format!("GET /{} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n", "a".repeat(9000));
     assert_eq!(world.ask(&long).await.status, 414);
     let many = "X-Many: y\r\n".repeat(120);
     let many = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n{many}Connection: close\r\n\r\n");
@@ -240,18 +180,14 @@ async fn heads_that_are_too_large_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_body_is_never_taken_for_a_request() {
     let world = World::new().await;
-    world
-        .publish(1, &[("index.html", b"home"), ("secret.html", b"smuggled")])
-        .await;
+    world.publish(1, &[("index.html", b"home"), ("secret.html", b"smuggled")]).await;
     let smuggled = format!("GET /secret HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
     let next = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
     for method in ["POST", "GET", "PUT"] {
         let mut connection = Connection::open(world.edge.addr).await;
         let len = smuggled.len();
         connection
-            .send(&format!(
-                "{method} / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {len}\r\n\r\n{smuggled}"
-            ))
+            .send(&format!("{method} / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {len}\r\n\r\n{smuggled}"))
             .await;
         let first = connection.answer().await.unwrap();
         assert_eq!(first.status, if method == "GET" { 200 } else { 405 }, "{method}");
@@ -283,11 +219,7 @@ async fn other_methods_are_told_what_is_allowed() {
     for (method, status) in [("OPTIONS", 204), ("DELETE", 405), ("PATCH", 405)] {
         let request = format!("{method} / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
         let answer = world.ask(&request).await;
-        assert_eq!(
-            (answer.status, answer.header("allow")),
-            (status, Some("GET, HEAD, OPTIONS")),
-            "{method}"
-        );
+        assert_eq!((answer.status, answer.header("allow")), (status, Some("GET, HEAD, OPTIONS")), "{method}");
     }
 }
 
@@ -296,35 +228,17 @@ async fn the_platform_speaks_for_itself_in_html_and_json() {
     let world = World::new().await;
     let unknown = world.get_host("nobody.localhost").await;
     assert_eq!(unknown.status, 404);
-    assert!(
-        unknown.text().contains("No project answers at nobody.localhost"),
-        "{}",
-        unknown.text()
-    );
+    assert!(unknown.text().contains("No project answers at nobody.localhost"), "{}", unknown.text());
     let json = world.ask("GET / HTTP/1.1\r\nHost: nobody.localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n").await;
-    assert!(
-        json.text().starts_with("{\"code\":\"unknown_host\""),
-        "{}",
-        json.text()
-    );
+    assert!(json.text().starts_with("{\"code\":\"unknown_host\""), "{}", json.text());
 
     world.api.set_route(route("new.localhost", None, 1));
     let empty = world.get_host("new.localhost").await;
-    assert_eq!(
-        (empty.status, empty.header("cache-control")),
-        (404, Some("no-store"))
-    );
-    assert!(
-        empty.text().contains("nothing has been deployed"),
-        "{}",
-        empty.text()
-    );
+    assert_eq!((empty.status, empty.header("cache-control")), (404, Some("no-store")));
+    assert!(empty.text().contains("nothing has been deployed"), "{}", empty.text());
 
     assert_eq!(
-        world
-            .ask("GET /.loggia/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            .await
-            .summary(),
+        world.ask("GET /.loggia/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.summary(),
         "200 ok\n"
     );
     assert_eq!(world.get("/.loggia/anything").await.status, 404);
@@ -336,13 +250,8 @@ async fn running_requests_finish_when_the_edge_stops() {
     let large = vec![7_u8; 8_000_000];
     world.publish(1, &[("large.bin", &large)]).await;
     let mut connection = Connection::open(world.edge.addr).await;
-    connection
-        .send(&format!("GET /large.bin HTTP/1.1\r\nHost: {HOST}\r\n\r\n"))
-        .await;
-    eventually("the store was asked", async || {
-        world.faults.last_head().contains("large.bin")
-    })
-    .await;
+    connection.send(&format!("GET /large.bin HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
+    eventually("the store was asked", async || world.faults.last_head().contains("large.bin")).await;
     world.edge.stop.cancel();
     let answer = connection.answer().await.unwrap();
     assert!(answer.is_whole && answer.body == large);
@@ -357,12 +266,7 @@ async fn a_taken_port_is_an_error_before_anything_starts() {
     let addr = taken.local_addr().unwrap();
     let mut config = world.config().clone();
     config.http_listen = addr;
-    let error = loggia_proxy::run(config, tokio_util::sync::CancellationToken::new())
-        .await
-        .unwrap_err();
+    let error = loggia_proxy::run(config, tokio_util::sync::CancellationToken::new()).await.unwrap_err();
     let message = format!("{error:#}");
-    assert!(
-        message.contains(&format!("cannot listen on {addr}")) && message.contains("in use"),
-        "{message}"
-    );
+    assert!(message.contains(&format!("cannot listen on {addr}")) && message.contains("in use"), "{message}");
 }

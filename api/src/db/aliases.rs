@@ -3,7 +3,7 @@
 use loggia_types::alias::AliasName;
 use loggia_types::{DeploymentId, ProjectId};
 
-use super::{DbError, GenericClient, optional_text, statements};
+use super::{DbError, GenericClient, statements, text};
 
 statements! {
     /// Moves only forward: of two builds of one branch the later push wins, whichever ends first.
@@ -22,7 +22,10 @@ statements! {
             set deployment_id = excluded.deployment_id, updated_at = now(),
                 push_sequence = greatest(aliases.push_sequence, excluded.push_sequence)";
 
-    FIND_TARGET = "select deployment_id from aliases where project_id = $1 and alias = $2";
+    FIND_BASE = "
+        select deployment_id from aliases
+        where project_id = $1 and alias in ($2, 'production')
+        order by (alias = $2) desc limit 1";
 }
 
 /// Points the alias that the deployment was made for at it, unless a later push was faster. True if moved.
@@ -31,18 +34,22 @@ pub(crate) async fn advance(db: &impl GenericClient, id: DeploymentId) -> Result
 }
 
 /// Points an alias at a deployment of the same project.
-pub(crate) async fn point(db: &impl GenericClient, id: DeploymentId, alias: &AliasName) -> Result<(), DbError> {
+pub(crate) async fn point(
+    db: &impl GenericClient,
+    id: DeploymentId,
+    alias: &AliasName,
+) -> Result<(), DbError> {
     db.execute(&db.prepare_cached(POINT).await?, &[&id.as_str(), &alias.as_str()]).await?;
     Ok(())
 }
 
-/// Where an alias points now.
-pub(crate) async fn find_target(
+/// The deployment that one for this alias most likely resembles: what it shows now, else what production shows.
+pub(crate) async fn find_base(
     db: &impl GenericClient,
     project_id: ProjectId,
     alias: &AliasName,
 ) -> Result<Option<DeploymentId>, DbError> {
-    let statement = db.prepare_cached(FIND_TARGET).await?;
+    let statement = db.prepare_cached(FIND_BASE).await?;
     let row = db.query_opt(&statement, &[&project_id.as_str(), &alias.as_str()]).await?;
-    Ok(row.map(|row| optional_text(&row, "deployment_id")).transpose()?.flatten())
+    row.map(|row| text(&row, "deployment_id")).transpose()
 }

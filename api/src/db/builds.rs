@@ -1,5 +1,6 @@
 //! The queue of builds: claimed with a lease, fenced by the attempt.
 
+use loggia_types::alias::AliasName;
 use loggia_types::build::{BuildSettings, Environment};
 use loggia_types::{
     BranchName, BuildId, CommitSha, DeploymentId, ProjectId, ProjectSlug, RepositoryUrl, Timestamp,
@@ -20,6 +21,7 @@ pub(crate) struct ClaimedRow {
     pub(crate) branch: BranchName,
     pub(crate) commit: CommitSha,
     pub(crate) environment: Environment,
+    pub(crate) alias: AliasName,
     pub(crate) settings: BuildSettings,
     pub(crate) created_at: Timestamp,
 }
@@ -36,6 +38,7 @@ impl ClaimedRow {
             branch: text(row, "branch")?,
             commit: text(row, "commit_sha")?,
             environment: text(row, "environment")?,
+            alias: text(row, "alias")?,
             settings: json(row, "build_settings")?,
             created_at: Timestamp(row.try_get("created_at")?),
         })
@@ -65,7 +68,7 @@ statements! {
         from next, deployments d, projects p
         where b.build_id = next.build_id and d.deployment_id = b.deployment_id and p.project_id = d.project_id
         returning b.build_id, b.deployment_id, b.attempt, b.created_at, d.project_id, d.branch, d.commit_sha,
-                  d.environment, p.slug, p.repository_url, p.build_settings";
+                  d.environment, d.alias, p.slug, p.repository_url, p.build_settings";
 
     /// Zero rows: the lease ran out and the build went to another, or it was cancelled.
     EXTEND_LEASE = "
@@ -97,7 +100,11 @@ statements! {
     FIND_BY_DEPLOYMENT = "select build_id, attempt from builds where deployment_id = $1";
 }
 
-pub(crate) async fn insert(db: &impl GenericClient, id: BuildId, deployment_id: DeploymentId) -> Result<(), DbError> {
+pub(crate) async fn insert(
+    db: &impl GenericClient,
+    id: BuildId,
+    deployment_id: DeploymentId,
+) -> Result<(), DbError> {
     db.execute(&db.prepare_cached(INSERT).await?, &[&id.as_str(), &deployment_id.as_str()]).await?;
     notify(db).await
 }

@@ -263,10 +263,17 @@ pub(crate) struct PlaceRow {
     pub(crate) alias: AliasName,
 }
 
-pub(crate) async fn find_place(db: &impl GenericClient, id: DeploymentId) -> Result<Option<PlaceRow>, DbError> {
+pub(crate) async fn find_place(
+    db: &impl GenericClient,
+    id: DeploymentId,
+) -> Result<Option<PlaceRow>, DbError> {
     let row = db.query_opt(&db.prepare_cached(FIND_PLACE).await?, &[&id.as_str()]).await?;
     row.map(|row| {
-        Ok(PlaceRow { project_id: text(&row, "project_id")?, slug: text(&row, "slug")?, alias: text(&row, "alias")? })
+        Ok(PlaceRow {
+            project_id: text(&row, "project_id")?,
+            slug: text(&row, "slug")?,
+            alias: text(&row, "alias")?,
+        })
     })
     .transpose()
 }
@@ -298,7 +305,8 @@ pub(crate) async fn find_before_production(
     db: &impl GenericClient,
     project_id: ProjectId,
 ) -> Result<Option<DeploymentId>, DbError> {
-    let row = db.query_opt(&db.prepare_cached(FIND_BEFORE_PRODUCTION).await?, &[&project_id.as_str()]).await?;
+    let row =
+        db.query_opt(&db.prepare_cached(FIND_BEFORE_PRODUCTION).await?, &[&project_id.as_str()]).await?;
     row.map(|row| text(&row, "deployment_id")).transpose()
 }
 
@@ -313,7 +321,11 @@ pub(crate) async fn push_again(
 }
 
 /// False when the deployment has ended meanwhile.
-pub(crate) async fn set_phase(db: &impl GenericClient, id: DeploymentId, phase: Phase) -> Result<bool, DbError> {
+pub(crate) async fn set_phase(
+    db: &impl GenericClient,
+    id: DeploymentId,
+    phase: Phase,
+) -> Result<bool, DbError> {
     let state = match phase {
         Phase::Building => State::Building,
         Phase::Deploying => State::Deploying,
@@ -322,7 +334,11 @@ pub(crate) async fn set_phase(db: &impl GenericClient, id: DeploymentId, phase: 
 }
 
 /// Moves between the states that are not final.
-pub(crate) async fn set_state(db: &impl GenericClient, id: DeploymentId, state: State) -> Result<bool, DbError> {
+pub(crate) async fn set_state(
+    db: &impl GenericClient,
+    id: DeploymentId,
+    state: State,
+) -> Result<bool, DbError> {
     let statement = db.prepare_cached(SET_PHASE).await?;
     Ok(db.execute(&statement, &[&id.as_str(), &state.as_str()]).await? == 1)
 }

@@ -59,7 +59,8 @@ pub(crate) async fn insert(
     token: &str,
 ) -> Result<DomainRow, DbError> {
     let statement = db.prepare_cached(INSERT).await?;
-    let row = db.query_one(&statement, &[&id.as_str(), &project_id.as_str(), &hostname.as_str(), &token]).await?;
+    let row =
+        db.query_one(&statement, &[&id.as_str(), &project_id.as_str(), &hostname.as_str(), &token]).await?;
     DomainRow::from_row(&row)
 }
 

@@ -24,7 +24,8 @@ pub(crate) async fn insert(
     attempt: i16,
     lines: &[LogLine],
 ) -> Result<(), DbError> {
-    let sequences: Vec<i32> = lines.iter().map(|line| i32::try_from(line.sequence).unwrap_or(i32::MAX)).collect();
+    let sequences: Vec<i32> =
+        lines.iter().map(|line| i32::try_from(line.sequence).unwrap_or(i32::MAX)).collect();
     let steps: Vec<&str> = lines.iter().map(|line| line.step.as_str()).collect();
     let times: Vec<time::OffsetDateTime> = lines.iter().map(|line| line.at.0).collect();
     // Postgres' text has no NUL.

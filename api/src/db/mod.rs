@@ -102,7 +102,11 @@ where
 pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &'static str) -> Result<T, DbError> {
     let value: serde_json::Value = row.try_get(column)?;
     let shown = value.to_string();
-    serde_json::from_value(value).map_err(|error| DbError::Decode { column, value: shown, cause: error.to_string() })
+    serde_json::from_value(value).map_err(|error| DbError::Decode {
+        column,
+        value: shown,
+        cause: error.to_string(),
+    })
 }
 
 /// Decodes a nullable jsonb column.
@@ -124,9 +128,11 @@ fn parse<T>(column: &'static str, value: &str) -> Result<T, DbError>
 where
     T: std::str::FromStr<Err: std::fmt::Display>,
 {
-    value
-        .parse()
-        .map_err(|error: T::Err| DbError::Decode { column, value: value.to_owned(), cause: error.to_string() })
+    value.parse().map_err(|error: T::Err| DbError::Decode {
+        column,
+        value: value.to_owned(),
+        cause: error.to_string(),
+    })
 }
 
 #[cfg(test)]

@@ -118,7 +118,11 @@ pub(crate) async fn find_by_slug(
 }
 
 /// In the order of creation; `after` is the last id of the page before, or empty.
-pub(crate) async fn list(db: &impl GenericClient, after: &str, limit: i64) -> Result<Vec<ProjectRow>, DbError> {
+pub(crate) async fn list(
+    db: &impl GenericClient,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<ProjectRow>, DbError> {
     let rows = db.query(&db.prepare_cached(LIST).await?, &[&after, &limit]).await?;
     rows.iter().map(ProjectRow::from_row).collect()
 }

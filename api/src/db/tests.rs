@@ -94,7 +94,10 @@ async fn names_in_check(client: &Client, constraint: &str) -> BTreeSet<String> {
 #[tokio::test]
 async fn the_audit_log_cannot_be_rewritten() {
     let client = TestDatabase::create().await.connect().await;
-    client.batch_execute("insert into audit_log (action, target) values ('promote', 'shop')").await.expect("appends");
+    client
+        .batch_execute("insert into audit_log (action, target) values ('promote', 'shop')")
+        .await
+        .expect("appends");
     for change in ["update audit_log set action = 'x'", "delete from audit_log"] {
         assert!(client.batch_execute(change).await.is_err(), "{change}");
     }

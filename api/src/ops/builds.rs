@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use loggia_types::alias::AliasName;
 use loggia_types::build::{
-    BuildAssignment, BuildFailure, BuildReport, Environment, Heartbeat, HeartbeatAnswer, Outcome, Step, StepTiming,
+    BuildAssignment, BuildFailure, BuildReport, Environment, Heartbeat, HeartbeatAnswer, Outcome, Step,
+    StepTiming,
 };
 use loggia_types::{BuildId, DeploymentId, Timestamp};
 
@@ -34,10 +35,8 @@ pub(crate) async fn claim(app: &App, builder: &str) -> Result<Option<BuildAssign
     };
     let deployment_id = claimed.deployment_id;
     db::deployments::set_state(&transaction, deployment_id, State::Building).await?;
-    let base = db::aliases::find_target(&transaction, claimed.project_id, &AliasName::Production).await?;
-    let row = db::deployments::find(&transaction, claimed.project_id, deployment_id).await?;
-    let alias = row.map_or(AliasName::Production, |row| row.alias);
-    let assignment = assignment(app, claimed, base, &alias)?;
+    let base = db::aliases::find_base(&transaction, claimed.project_id, &claimed.alias).await?;
+    let assignment = assignment(app, claimed, base)?;
     transaction.commit().await?;
     Ok(Some(assignment))
 }
@@ -46,11 +45,10 @@ fn assignment(
     app: &App,
     claimed: ClaimedRow,
     base: Option<DeploymentId>,
-    alias: &AliasName,
 ) -> Result<BuildAssignment, ApiError> {
-    let repository_url = claimed
-        .repository_url
-        .ok_or_else(|| ApiError::internal(format!("project {} has builds but no repository", claimed.project_id)))?;
+    let repository_url = claimed.repository_url.ok_or_else(|| {
+        ApiError::internal(format!("project {} has builds but no repository", claimed.project_id))
+    })?;
     let config = &app.config;
     Ok(BuildAssignment {
         build_id: claimed.build_id,
@@ -65,8 +63,10 @@ fn assignment(
         settings: claimed.settings,
         env: BTreeMap::new(),
         base,
-        url: config.edge_url.of(&alias.hostname(&claimed.slug, &config.base_domain)),
-        deployment_url: config.edge_url.of(&config.base_domain.deployment(claimed.deployment_id, &claimed.slug)),
+        url: config.edge_url.of(&claimed.alias.hostname(&claimed.slug, &config.base_domain)),
+        deployment_url: config
+            .edge_url
+            .of(&config.base_domain.deployment(claimed.deployment_id, &claimed.slug)),
         slug: claimed.slug,
         limits: config.build_limits,
         queued_at: claimed.created_at,
@@ -104,7 +104,8 @@ pub(crate) async fn report(app: &App, id: BuildId, report: BuildReport) -> Resul
             let framework = Some(framework.as_str());
             let id = held.deployment_id;
             let ready =
-                db::deployments::mark_ready(&transaction, id, counts, framework, problems, &report.timings).await?;
+                db::deployments::mark_ready(&transaction, id, counts, framework, problems, &report.timings)
+                    .await?;
             if !ready {
                 return Err(lease_lost());
             }
@@ -137,7 +138,12 @@ pub(crate) async fn take_back_expired(app: &App) -> Result<(), DbError> {
 }
 
 /// After a fault of ours: back into the queue, or failed once the tries are used up.
-async fn give_back(db: &impl GenericClient, id: BuildId, held: HeldRow, message: &str) -> Result<(), DbError> {
+async fn give_back(
+    db: &impl GenericClient,
+    id: BuildId,
+    held: HeldRow,
+    message: &str,
+) -> Result<(), DbError> {
     let faults = held.faults + 1;
     if faults < TRIES_MAX {
         db::deployments::set_state(db, held.deployment_id, State::Pending).await?;
@@ -147,7 +153,9 @@ async fn give_back(db: &impl GenericClient, id: BuildId, held: HeldRow, message:
     }
     let failure = BuildFailure {
         step: Step::Queue,
-        reason: format!("the platform could not carry out this build in {TRIES_MAX} tries; the last time: {message}"),
+        reason: format!(
+            "the platform could not carry out this build in {TRIES_MAX} tries; the last time: {message}"
+        ),
         exit_code: None,
         log_tail: Vec::new(),
     };

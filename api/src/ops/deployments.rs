@@ -36,7 +36,8 @@ pub(crate) async fn promote(
     let transaction = client.transaction().await?;
     let row = get(&transaction, project.id, id).await?;
     if row.state != State::Ready {
-        let message = format!("deployment {id} is {}, only a finished one can be promoted", row.state.as_str());
+        let message =
+            format!("deployment {id} is {}, only a finished one can be promoted", row.state.as_str());
         return Err(ApiError::conflict("deployment_not_ready", message));
     }
     db::aliases::point(&transaction, id, alias).await?;
@@ -57,7 +58,11 @@ pub(crate) async fn roll_back(app: &App, project: &ProjectRow) -> Result<Deploym
 }
 
 /// Ends a deployment that is not ready yet; its builder is told at the next heartbeat.
-pub(crate) async fn cancel(app: &App, project_id: ProjectId, id: DeploymentId) -> Result<DeploymentRow, ApiError> {
+pub(crate) async fn cancel(
+    app: &App,
+    project_id: ProjectId,
+    id: DeploymentId,
+) -> Result<DeploymentRow, ApiError> {
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
     let row = get(&transaction, project_id, id).await?;

@@ -12,9 +12,9 @@ use loggia_types::{ContentHash, DeploymentId, DeploymentRef, FolderRef, Manifest
 use tokio::io::AsyncWriteExt;
 
 use crate::app::App;
+use crate::db;
 use crate::db::deployments::{DeploymentRow, NewDeployment, Source, State};
 use crate::db::projects::ProjectRow;
-use crate::db;
 use crate::error::ApiError;
 use crate::ops;
 
@@ -58,15 +58,10 @@ pub(crate) async fn start(
     Ok(UploadStarted { id, missing: plan.missing().into_keys().collect() })
 }
 
-/// The deployment whose unchanged files are kept: what the alias shows, else what production shows.
+/// The deployment whose unchanged files are kept.
 async fn find_base(app: &App, project: &ProjectRow, alias: &AliasName) -> Result<Option<Manifest>, ApiError> {
-    let client = app.db().await?;
-    let mut target = db::aliases::find_target(&client, project.id, alias).await?;
-    if target.is_none() {
-        target = db::aliases::find_target(&client, project.id, &AliasName::Production).await?;
-    }
-    drop(client);
-    match target {
+    let base = db::aliases::find_base(&app.db().await?, project.id, alias).await?;
+    match base {
         None => Ok(None),
         Some(deployment_id) => {
             let deployment = DeploymentRef { project_id: project.id, deployment_id };
@@ -120,10 +115,13 @@ async fn spool(
     let mut hasher = ContentHasher::default();
     let mut received = 0u64;
     while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error| ApiError::bad_request("upload_cut", format!("the upload broke off: {error}")))?;
+        let piece = piece
+            .map_err(|error| ApiError::bad_request("upload_cut", format!("the upload broke off: {error}")))?;
         received += piece.len() as u64;
         if received > size {
-            return Err(ApiError::too_large(format!("{expected} was announced with {size} bytes, more came")));
+            return Err(ApiError::too_large(format!(
+                "{expected} was announced with {size} bytes, more came"
+            )));
         }
         hasher.update(&piece);
         writer.write_all(&piece).await.map_err(ApiError::internal)?;
@@ -131,14 +129,20 @@ async fn spool(
     writer.flush().await.map_err(ApiError::internal)?;
     let actual = hasher.finish();
     if actual != expected {
-        let message = format!("the content has the hash {actual} and {received} bytes, announced were {expected} and {size}");
+        let message = format!(
+            "the content has the hash {actual} and {received} bytes, announced were {expected} and {size}"
+        );
         return Err(ApiError::unprocessable("hash_mismatch", message));
     }
     Ok(file)
 }
 
 /// Writes the manifest and lets the deployment go live. Finishing twice is answered alike.
-pub(crate) async fn finish(app: &App, project: &ProjectRow, id: DeploymentId) -> Result<DeploymentRow, ApiError> {
+pub(crate) async fn finish(
+    app: &App,
+    project: &ProjectRow,
+    id: DeploymentId,
+) -> Result<DeploymentRow, ApiError> {
     let client = app.db().await?;
     let row = ops::deployments::get(&client, project.id, id).await?;
     match row.state {

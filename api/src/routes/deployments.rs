@@ -63,7 +63,10 @@ pub(crate) async fn create(
                 let message = format!("project {slug} has no repository; set repository_url first");
                 return Err(ApiError::conflict("no_repository", message));
             }
-            let new = db::deployments::NewDeployment { message, ..ops::pushes::of_commit(&project, branch, commit) };
+            let new = db::deployments::NewDeployment {
+                message,
+                ..ops::pushes::of_commit(&project, branch, commit)
+            };
             trigger(&app, &project, &new).await
         }
         CreateDeployment::Upload { files, alias, message } => {

@@ -41,9 +41,10 @@ pub(crate) async fn add(
     let client = app.db().await?;
     let row = db::domains::insert(&client, DomainId::generate(), project.id, &body.hostname, &token).await;
     let row = row.map_err(|error| match error.constraint() {
-        Some(ONCE_PER_PROJECT) => {
-            ApiError::conflict("domain_exists", format!("{} is a domain of this project already", body.hostname))
-        }
+        Some(ONCE_PER_PROJECT) => ApiError::conflict(
+            "domain_exists",
+            format!("{} is a domain of this project already", body.hostname),
+        ),
         _ => error.into(),
     })?;
     Ok((StatusCode::CREATED, axum::Json(views::domain(row))))
@@ -114,7 +115,10 @@ async fn find(app: &App, project: &ProjectRow, id: DomainId) -> Result<DomainRow
 fn check_hostname(app: &App, hostname: &Hostname) -> Result<(), ApiError> {
     let name = hostname.as_str();
     if app.config.base_domain.classify(hostname) != HostnameKind::Domain {
-        let message = format!("{name} belongs to the platform; projects have names below {} already", app.config.base_domain);
+        let message = format!(
+            "{name} belongs to the platform; projects have names below {} already",
+            app.config.base_domain
+        );
         return Err(ApiError::unprocessable("domain_of_the_platform", message));
     }
     let last = name.rsplit('.').next().unwrap_or(name);

@@ -129,7 +129,8 @@ async fn deploy(
 /// are deployed here.
 async fn signed_for(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Vec<ProjectRow>, ApiError> {
     let signature = header(headers, SIGNATURE)?;
-    let signature = signature.strip_prefix("sha256=").and_then(|hex| data_encoding::HEXLOWER.decode(hex.as_bytes()).ok());
+    let signature =
+        signature.strip_prefix("sha256=").and_then(|hex| data_encoding::HEXLOWER.decode(hex.as_bytes()).ok());
     let signature = signature.ok_or_else(|| {
         ApiError::bad_request("invalid_signature", format!("{SIGNATURE} looks like sha256=<64 hex digits>"))
     })?;
@@ -141,8 +142,10 @@ async fn signed_for(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Vec<P
         Some(url) => db::projects::list_by_repository(&app.db().await?, &url.identity()).await?,
         None => Vec::new(),
     };
-    let signed: Vec<ProjectRow> =
-        candidates.into_iter().filter(|project| is_signed(&project.webhook_secret, body, &signature)).collect();
+    let signed: Vec<ProjectRow> = candidates
+        .into_iter()
+        .filter(|project| is_signed(&project.webhook_secret, body, &signature))
+        .collect();
     if signed.is_empty() {
         let message = "no project with this repository accepts this signature; compare the project's \
                        repository URL and the webhook's secret";
@@ -172,7 +175,8 @@ fn parse_push(body: &[u8]) -> Result<Option<PushEvent>, ApiError> {
     };
     let branch: BranchName = branch.parse().map_err(|error| invalid("ref", &error))?;
     let after: CommitSha = payload.after.parse().map_err(|error| invalid("after", &error))?;
-    let repository_url = payload.repository.clone_url.parse().map_err(|error| invalid("repository", &error))?;
+    let repository_url =
+        payload.repository.clone_url.parse().map_err(|error| invalid("repository", &error))?;
     let commit = payload.head_commit.unwrap_or(HeadCommit { message: String::new(), author: None });
     Ok(Some(PushEvent {
         repository_url,
@@ -197,7 +201,9 @@ fn header<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, Api
 }
 
 fn not_json(error: &serde_json::Error) -> ApiError {
-    let message = format!("the body is not a GitHub payload: {error}; set the webhook's content type to application/json");
+    let message = format!(
+        "the body is not a GitHub payload: {error}; set the webhook's content type to application/json"
+    );
     ApiError::bad_request("invalid_payload", message)
 }
 
@@ -228,7 +234,8 @@ mod tests {
             })
             .to_string()
         };
-        let push = parse_push(payload("refs/heads/feature/x", false).as_bytes()).expect("valid").expect("a branch");
+        let push =
+            parse_push(payload("refs/heads/feature/x", false).as_bytes()).expect("valid").expect("a branch");
         assert_eq!(push.branch.as_str(), "feature/x");
         assert_eq!((push.before, push.message.as_str(), push.author.as_str()), (None, "Hi", "Ada"));
         assert!(parse_push(payload("refs/tags/v1", false).as_bytes()).expect("valid").is_none());

@@ -160,7 +160,8 @@ pub(crate) async fn events(
     State(app): State<App>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
-    let wanted = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    let wanted =
+        headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     let (first, last) = db::events::bounds(&app.db().await?).await?;
     let position = wanted.map(EventPosition).filter(|position| continues(*position, first, last));
     let stream = async_stream::stream! {

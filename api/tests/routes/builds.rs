@@ -1,11 +1,11 @@
 use std::time::Duration;
 
+use loggia_types::Timestamp;
 use loggia_types::api::{Deployment, DeploymentStatus};
 use loggia_types::build::{
     BuildAssignment, BuildFailure, BuildReport, Heartbeat, LogBatch, LogLine, Outcome, Phase, Step,
 };
 use loggia_types::publish::PublishCounts;
-use loggia_types::Timestamp;
 
 use crate::webhooks::{Push, push};
 use crate::world::{World, slug};
@@ -44,7 +44,12 @@ async fn a_build_is_claimed_logged_reported_and_live() {
     assert_eq!(status(&world, &build).await, DeploymentStatus::Building);
     assert!(world.builder.claim("other", NOW).await.unwrap().is_none(), "one build, one builder");
 
-    let line = |sequence, text: &str| LogLine { sequence, at: Timestamp::now(), step: Step::Build, text: text.into() };
+    let line = |sequence, text: &str| LogLine {
+        sequence,
+        at: Timestamp::now(),
+        step: Step::Build,
+        text: text.into(),
+    };
     let batch = LogBatch { attempt: 1, lines: vec![line(0, "one"), line(1, "nul\0")] };
     for _ in 0..2 {
         world.builder.log(build.build_id, &batch).await.unwrap();
@@ -71,7 +76,8 @@ async fn a_build_is_claimed_logged_reported_and_live() {
 async fn a_waiting_builder_is_woken_by_a_push() {
     let world = World::start().await;
     let secret = world.project("shop").await.webhook_secret;
-    let (claimed, _) = tokio::join!(world.builder.claim("tests", SOON), pushed(&world, &secret, "main", '0', 'a'));
+    let (claimed, _) =
+        tokio::join!(world.builder.claim("tests", SOON), pushed(&world, &secret, "main", '0', 'a'));
     assert!(claimed.unwrap().is_some());
 }
 

@@ -14,10 +14,14 @@ impl TestDatabase {
     pub(crate) async fn create() -> Self {
         let server = server();
         let admin = connect(&server).await;
-        let template = format!("template_{:08x}", crc32fast::hash(include_bytes!("../../migrations/V1__first_release.sql")));
+        let template = format!(
+            "template_{:08x}",
+            crc32fast::hash(include_bytes!("../../migrations/V1__first_release.sql"))
+        );
         // Tests run in processes of their own; the first one makes the template.
         admin.execute("select pg_advisory_lock($1)", &[&TEMPLATE_LOCK]).await.expect("lock");
-        let known = admin.query_opt("select from pg_database where datname = $1", &[&template]).await.expect("query");
+        let known =
+            admin.query_opt("select from pg_database where datname = $1", &[&template]).await.expect("query");
         if known.is_none() {
             let unfinished = format!("{template}_new");
             admin.batch_execute(&format!("drop database if exists {unfinished}")).await.expect("drop");

@@ -23,11 +23,17 @@ fn upload(list: &[(&str, &str)], alias: Option<&str>) -> CreateDeployment {
 }
 
 /// Uploads what is missing and finishes. Gives the deployment and how many contents were sent.
-async fn deploy(world: &World, slug: &ProjectSlug, list: &[(&str, &str)], alias: Option<&str>) -> (Deployment, usize) {
+async fn deploy(
+    world: &World,
+    slug: &ProjectSlug,
+    list: &[(&str, &str)],
+    alias: Option<&str>,
+) -> (Deployment, usize) {
     let started = world.api.start_upload(slug, &upload(list, alias)).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     for hash in &started.missing {
-        let (_, content) = list.iter().find(|(_, content)| ContentHash::of(content.as_bytes()) == *hash).unwrap();
+        let (_, content) =
+            list.iter().find(|(_, content)| ContentHash::of(content.as_bytes()) == *hash).unwrap();
         let file = folder.path().join("content");
         std::fs::write(&file, content).unwrap();
         world.api.upload_file(slug, started.id, *hash, &file).await.unwrap();
@@ -40,9 +46,11 @@ async fn an_upload_sends_only_what_changed_and_appears_whole() {
     let world = World::start().await;
     let shop = slug("shop");
     let project = world.project("shop").await.project;
-    let (one, sent) = deploy(&world, &shop, &[("index.html", "1"), ("a.css", "a"), ("b.css", "a")], None).await;
+    let (one, sent) =
+        deploy(&world, &shop, &[("index.html", "1"), ("a.css", "a"), ("b.css", "a")], None).await;
     assert_eq!((one.status, sent), (DeploymentStatus::Live, 2), "one content at two paths is sent once");
-    let (two, sent) = deploy(&world, &shop, &[("index.html", "2"), ("a.css", "a"), ("b.css", "a")], None).await;
+    let (two, sent) =
+        deploy(&world, &shop, &[("index.html", "2"), ("a.css", "a"), ("b.css", "a")], None).await;
     assert_eq!((two.status, sent), (DeploymentStatus::Live, 1));
     assert_eq!(two.counts.unwrap().reused, 2);
     let keys = world.store.list_keys(&format!("{}/{}/", project.id, two.id)).await.unwrap();
@@ -91,7 +99,8 @@ async fn paths_that_are_no_paths_are_refused_by_name() {
         let response = world.http.post(url).bearer_auth(ADMIN).json(&body).send().await.unwrap();
         assert_eq!(response.status(), 422, "{path:?}");
     }
-    let error = world.api.start_upload(&slug("shop"), &upload(&[("a", "1"), ("a", "2")], None)).await.unwrap_err();
+    let error =
+        world.api.start_upload(&slug("shop"), &upload(&[("a", "1"), ("a", "2")], None)).await.unwrap_err();
     assert_eq!(error.code(), Some("duplicate_path"));
     let error = world.api.start_upload(&slug("shop"), &upload(&[], None)).await.unwrap_err();
     assert_eq!(error.code(), Some("no_files"));
@@ -113,7 +122,8 @@ async fn roll_back_and_promote_move_the_pointer_and_say_when_they_cannot() {
     assert_eq!((promoted.id, promoted.status), (two.id, DeploymentStatus::Live));
     assert!(promoted.actions.is_empty());
     let unfinished = world.api.start_upload(&shop, &upload(&[("index.html", "3")], None)).await.unwrap();
-    let refused = world.api.promote(&shop, &Promote { deployment_id: unfinished.id, alias: None }).await.unwrap_err();
+    let refused =
+        world.api.promote(&shop, &Promote { deployment_id: unfinished.id, alias: None }).await.unwrap_err();
     assert_eq!(refused.code(), Some("deployment_not_ready"));
 }
 
@@ -127,6 +137,7 @@ async fn a_deployment_of_another_project_looks_like_none() {
     let stranger = world.api.get_deployment(&blog, one.id).await.unwrap_err();
     let nobody = world.api.get_deployment(&blog, "0000000000000000".parse().unwrap()).await.unwrap_err();
     assert_eq!((stranger.code(), nobody.code()), (Some("not_found"), Some("not_found")));
-    let promote = world.api.promote(&blog, &Promote { deployment_id: one.id, alias: None }).await.unwrap_err();
+    let promote =
+        world.api.promote(&blog, &Promote { deployment_id: one.id, alias: None }).await.unwrap_err();
     assert_eq!(promote.code(), Some("not_found"));
 }

@@ -52,7 +52,8 @@ async fn every_name_of_a_project_has_a_route_and_no_other_name_has() {
         ("shop.example.com".to_owned(), None),
     ];
     for (hostname, expected) in cases {
-        let found = route(&world, &hostname).await.map(|route| (route.deployment_id.unwrap(), route.indexable));
+        let found =
+            route(&world, &hostname).await.map(|route| (route.deployment_id.unwrap(), route.indexable));
         assert_eq!(found, expected, "{hostname}");
     }
     let keys = route(&world, "shop.localhost").await.unwrap().surrogate_keys;
@@ -70,7 +71,8 @@ async fn edges_hear_of_every_change_in_order_and_versions_rise() {
     let id = deploy(&world, "1", None).await;
     let event = events.next().await.unwrap().unwrap();
     assert!(event.position > hello.position);
-    let hostnames = vec!["shop.localhost".parse().unwrap(), format!("d-{id}--shop.localhost").parse().unwrap()];
+    let hostnames =
+        vec!["shop.localhost".parse().unwrap(), format!("d-{id}--shop.localhost").parse().unwrap()];
     assert_eq!(event.change, Change::Routes { project_id: project.id, hostnames });
     let after = route(&world, "shop.localhost").await.unwrap();
     assert!(after.version >= event.position && before.version < event.position);
@@ -93,7 +95,10 @@ async fn a_stream_resumes_where_it_was_and_says_when_it_cannot() {
     let resumed = world.edge.events(Some(position)).await.unwrap();
     let missed: Vec<EdgeEvent> = resumed.take(2).map(Result::unwrap).collect().await;
     assert!(missed.iter().all(|event| matches!(event.change, Change::Routes { .. })));
-    assert_eq!(missed.iter().map(|event| event.position.0).collect::<Vec<_>>(), [position.0 + 1, position.0 + 2]);
+    assert_eq!(
+        missed.iter().map(|event| event.position.0).collect::<Vec<_>>(),
+        [position.0 + 1, position.0 + 2]
+    );
     let beyond = world.edge.events(Some(EventPosition(1_000_000))).await.unwrap();
     let first: Vec<EdgeEvent> = beyond.take(1).map(Result::unwrap).collect().await;
     assert_eq!(first[0].change, Change::Reset);

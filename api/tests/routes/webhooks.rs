@@ -30,7 +30,13 @@ fn sign(secret: &str, body: &str) -> String {
     format!("sha256={}", data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes()))
 }
 
-pub(crate) async fn send(world: &World, event: &str, delivery: &str, signature: &str, body: String) -> Response {
+pub(crate) async fn send(
+    world: &World,
+    event: &str,
+    delivery: &str,
+    signature: &str,
+    body: String,
+) -> Response {
     world
         .http
         .post(format!("{}/api/v1/webhooks/github", world.url))
@@ -75,7 +81,9 @@ async fn racing_deliveries_of_one_push_become_one_deployment() {
     let secret = world.project("shop").await.webhook_secret;
     let deliveries: Vec<String> = (0..8).map(|n| format!("d{n}")).collect();
     let pushes = deliveries.iter().map(|delivery| async {
-        push(&world, "shop", &secret, &Push { delivery, branch: "main", before: '0', after: 'a' }).await.outcome
+        push(&world, "shop", &secret, &Push { delivery, branch: "main", before: '0', after: 'a' })
+            .await
+            .outcome
     });
     let outcomes = futures::future::join_all(pushes).await;
     assert_eq!(outcomes.iter().filter(|outcome| *outcome == "queued").count(), 1, "{outcomes:?}");
@@ -114,7 +122,8 @@ async fn ping_answers_and_what_builds_nothing_is_ignored() {
     let world = World::start().await;
     let secret = world.project("shop").await.webhook_secret;
     let repository = "https://github.com/Acme/Shop";
-    let ping = serde_json::json!({"zen": "Keep it logically awesome.", "repository": {"clone_url": repository}});
+    let ping =
+        serde_json::json!({"zen": "Keep it logically awesome.", "repository": {"clone_url": repository}});
     let ping = ping.to_string();
     let response = send(&world, "ping", "d1", &sign(&secret, &ping), ping.clone()).await;
     assert_eq!(response.status(), 200);

@@ -73,7 +73,12 @@ impl World {
             temp_dir: folder.path().to_owned(),
             dns_resolver: None,
             build_lease: Duration::from_secs(30),
-            build_limits: BuildLimits { memory_bytes: 1 << 30, cpu_millis: 1000, processes: 100, total_secs: 60 },
+            build_limits: BuildLimits {
+                memory_bytes: 1 << 30,
+                cpu_millis: 1000,
+                processes: 100,
+                total_secs: 60,
+            },
             builder_token: Secret::new(BUILDER),
             edge_token: Secret::new(EDGE),
             admin_token: Some(Secret::new(ADMIN)),

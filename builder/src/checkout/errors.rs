@@ -11,9 +11,8 @@ const STATUS_MESSAGE: &str = "unexpected http status code: ";
 /// What a failed transfer means.
 pub(super) fn of_transfer(error: &Error, url: &RepositoryUrl) -> CheckoutError {
     let message = error.message();
-    if let Some(status) = message
-        .strip_prefix(STATUS_MESSAGE)
-        .and_then(|text| text.trim().parse::<u16>().ok())
+    if let Some(status) =
+        message.strip_prefix(STATUS_MESSAGE).and_then(|text| text.trim().parse::<u16>().ok())
     {
         return of_status(status, url);
     }
@@ -33,9 +32,7 @@ pub(super) fn of_transfer(error: &Error, url: &RepositoryUrl) -> CheckoutError {
         ));
     }
     if is_not_git(error) {
-        return CheckoutError::Theirs(format!(
-            "{url} does not answer as a Git repository does: {message}."
-        ));
+        return CheckoutError::Theirs(format!("{url} does not answer as a Git repository does: {message}."));
     }
     CheckoutError::Ours(format!("fetching from {url}: {message}"))
 }
@@ -73,14 +70,9 @@ fn is_not_git(error: &Error) -> bool {
 ///
 /// libgit2 says «unexpected packet type» for the server's «not our ref» where it expects a list of shallow commits.
 pub(super) fn is_object_refused(error: &Error) -> bool {
-    [
-        "cannot fetch a specific object",
-        "not our ref",
-        "unadvertised",
-        "unexpected packet type",
-    ]
-    .iter()
-    .any(|part| error.message().contains(part))
+    ["cannot fetch a specific object", "not our ref", "unadvertised", "unexpected packet type"]
+        .iter()
+        .any(|part| error.message().contains(part))
 }
 
 /// A failure between libgit2 and this machine's disk.
@@ -97,60 +89,25 @@ mod tests {
     fn failures_are_sorted_by_whose_they_are() {
         let cases = [
             // code, class, message, whose
-            (
-                ErrorCode::GenericError,
-                ErrorClass::Http,
-                "unexpected http status code: 404",
-                "theirs",
-            ),
-            (
-                ErrorCode::GenericError,
-                ErrorClass::Http,
-                "unexpected http status code: 401",
-                "theirs",
-            ),
-            (
-                ErrorCode::GenericError,
-                ErrorClass::Http,
-                "unexpected http status code: 503",
-                "ours",
-            ),
-            (
-                ErrorCode::GenericError,
-                ErrorClass::Http,
-                "unexpected http status code: 429",
-                "ours",
-            ),
+            (ErrorCode::GenericError, ErrorClass::Http, "unexpected http status code: 404", "theirs"),
+            (ErrorCode::GenericError, ErrorClass::Http, "unexpected http status code: 401", "theirs"),
+            (ErrorCode::GenericError, ErrorClass::Http, "unexpected http status code: 503", "ours"),
+            (ErrorCode::GenericError, ErrorClass::Http, "unexpected http status code: 429", "ours"),
             (
                 ErrorCode::Auth,
                 ErrorClass::Http,
                 "remote authentication required but no callback set",
                 "theirs",
             ),
-            (
-                ErrorCode::Certificate,
-                ErrorClass::Ssl,
-                "the SSL certificate is invalid",
-                "theirs",
-            ),
-            (
-                ErrorCode::GenericError,
-                ErrorClass::Net,
-                "cannot redirect from 'a' to 'b'",
-                "theirs",
-            ),
+            (ErrorCode::Certificate, ErrorClass::Ssl, "the SSL certificate is invalid", "theirs"),
+            (ErrorCode::GenericError, ErrorClass::Net, "cannot redirect from 'a' to 'b'", "theirs"),
             (
                 ErrorCode::GenericError,
                 ErrorClass::Net,
                 "failed to resolve address for x: Name not known",
                 "ours",
             ),
-            (
-                ErrorCode::GenericError,
-                ErrorClass::Os,
-                "failed to connect to x: Connection refused",
-                "ours",
-            ),
+            (ErrorCode::GenericError, ErrorClass::Os, "failed to connect to x: Connection refused", "ours"),
             (ErrorCode::Eof, ErrorClass::Net, "early EOF", "ours"),
         ];
         let url = "https://forge.example/a/b".parse().unwrap();

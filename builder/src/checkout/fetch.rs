@@ -34,13 +34,7 @@ impl Watch {
         stop: CancellationToken,
         lines: UnboundedSender<String>,
     ) -> Self {
-        Self {
-            limits,
-            stop,
-            lines,
-            exceeded: RefCell::new(None),
-            last_line: Cell::new(Instant::now()),
-        }
+        Self { limits, stop, lines, exceeded: RefCell::new(None), last_line: Cell::new(Instant::now()) }
     }
 
     fn say(&self, line: String) {
@@ -49,11 +43,7 @@ impl Watch {
     }
 
     pub(super) fn check(&self) -> Result<(), CheckoutError> {
-        if self.stop.is_cancelled() {
-            Err(CheckoutError::Stopped)
-        } else {
-            Ok(())
-        }
+        if self.stop.is_cancelled() { Err(CheckoutError::Stopped) } else { Ok(()) }
     }
 
     /// Whether the transfer may go on.
@@ -62,13 +52,9 @@ impl Watch {
             let limit = size(self.limits.transfer_bytes as u64);
             *self.exceeded.borrow_mut() = Some(format!("The repository sends more than {limit}."));
         } else if progress.total_objects() > self.limits.objects {
-            let (found, limit) = (
-                thousands(progress.total_objects()),
-                thousands(self.limits.objects),
-            );
-            *self.exceeded.borrow_mut() = Some(format!(
-                "The repository sends {found} objects; at most {limit} are allowed."
-            ));
+            let (found, limit) = (thousands(progress.total_objects()), thousands(self.limits.objects));
+            *self.exceeded.borrow_mut() =
+                Some(format!("The repository sends {found} objects; at most {limit} are allowed."));
         } else if self.last_line.get().elapsed() >= PROGRESS_AFTER {
             self.last_line.set(Instant::now());
             self.say(describe(progress));
@@ -117,17 +103,10 @@ pub(super) fn run(checkout: &Checkout, watch: &Watch) -> Result<(), CheckoutErro
     let tree = commit.tree().map_err(|error| damaged(&error))?;
     let facts = tree::check(&repository, &tree, watch)?;
     if facts.submodules > 0 {
-        watch.say(format!(
-            "{} submodules are left empty: they are not fetched.",
-            facts.submodules
-        ));
+        watch.say(format!("{} submodules are left empty: they are not fetched.", facts.submodules));
     }
     write_files(&repository, checkout, &commit)?;
-    watch.say(format!(
-        "Checked out {} with {} files.",
-        checkout.commit.short(),
-        thousands(facts.files)
-    ));
+    watch.say(format!("Checked out {} with {} files.", checkout.commit.short(), thousands(facts.files)));
     Ok(())
 }
 
@@ -185,9 +164,7 @@ fn download(
     watch: &Watch,
 ) -> Result<(), Failed> {
     watch.check()?;
-    let mut remote = repository
-        .remote_anonymous(checkout.url.as_str())
-        .map_err(Failed::Transfer)?;
+    let mut remote = repository.remote_anonymous(checkout.url.as_str()).map_err(Failed::Transfer)?;
     let mut callbacks = RemoteCallbacks::new();
     callbacks.transfer_progress(|progress| watch.on_transfer(&progress));
     callbacks.sideband_progress(|_| !watch.stop.is_cancelled());
@@ -230,14 +207,9 @@ fn write_files(
         .reference(&reference, commit.id(), true, "checkout")
         .and_then(|_| repository.set_head(&reference));
     if attached.is_err() {
-        repository
-            .set_head_detached(commit.id())
-            .map_err(disk("setting HEAD"))?;
+        repository.set_head_detached(commit.id()).map_err(disk("setting HEAD"))?;
     }
-    repository
-        .remote("origin", checkout.url.as_str())
-        .map(drop)
-        .map_err(disk("naming the remote"))
+    repository.remote("origin", checkout.url.as_str()).map(drop).map_err(disk("naming the remote"))
 }
 
 fn damaged(error: &git2::Error) -> CheckoutError {
@@ -246,10 +218,7 @@ fn damaged(error: &git2::Error) -> CheckoutError {
 
 fn describe(progress: &Progress<'_>) -> String {
     let objects = thousands(progress.received_objects());
-    format!(
-        "Received {objects} objects, {}",
-        size(progress.received_bytes() as u64)
-    )
+    format!("Received {objects} objects, {}", size(progress.received_bytes() as u64))
 }
 
 /// `1,204`
@@ -275,11 +244,7 @@ pub(super) fn size(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 {
-        format!("{bytes} bytes")
-    } else {
-        format!("{value:.1} {}", UNITS[unit])
-    }
+    if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
 #[cfg(test)]
@@ -289,12 +254,8 @@ mod tests {
     #[test]
     fn numbers_are_written_for_people() {
         let counts = [(0, "0"), (999, "999"), (1_204, "1,204"), (1_234_567, "1,234,567")];
-        counts
-            .iter()
-            .for_each(|(count, text)| assert_eq!(thousands(*count), *text));
+        counts.iter().for_each(|(count, text)| assert_eq!(thousands(*count), *text));
         let sizes = [(7, "7 bytes"), (3_250_586, "3.1 MiB"), (2 << 30, "2.0 GiB")];
-        sizes
-            .iter()
-            .for_each(|(bytes, text)| assert_eq!(size(*bytes), *text));
+        sizes.iter().for_each(|(bytes, text)| assert_eq!(size(*bytes), *text));
     }
 }

@@ -94,9 +94,7 @@ pub async fn fetch(
         // Nobody waits any more.
         let _ = done.send(result);
     };
-    let thread = std::thread::Builder::new()
-        .name("checkout".to_owned())
-        .spawn(work);
+    let thread = std::thread::Builder::new().name("checkout".to_owned()).spawn(work);
     thread.map_err(|cause| CheckoutError::Ours(format!("starting a thread for the checkout: {cause}")))?;
     loop {
         tokio::select! {
@@ -112,12 +110,7 @@ pub async fn fetch(
 
 fn check_transport(checkout: &Checkout, policy: &GitPolicy) -> Result<(), CheckoutError> {
     let authority = checkout.url.authority();
-    let is_allowed = || {
-        policy
-            .http_hosts
-            .iter()
-            .any(|host| host.eq_ignore_ascii_case(authority))
-    };
+    let is_allowed = || policy.http_hosts.iter().any(|host| host.eq_ignore_ascii_case(authority));
     if !checkout.url.is_https() && !is_allowed() {
         return Err(CheckoutError::Theirs(format!(
             "{} is not encrypted: use its https URL, or ask the operator to add {authority} to LOGGIA_GIT_HTTP_HOSTS.",

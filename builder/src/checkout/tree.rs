@@ -40,10 +40,7 @@ pub(super) fn check(
             let name = entry.name_bytes();
             check_name(name, path_len)?;
             if !names.insert(name.to_vec()) {
-                return Err(theirs(&format!(
-                    "has {} twice in one folder",
-                    String::from_utf8_lossy(name)
-                )));
+                return Err(theirs(&format!("has {} twice in one folder", String::from_utf8_lossy(name))));
             }
             match entry.kind() {
                 Some(ObjectType::Tree) => waiting.push((entry.id(), path_len + name.len() + 1)),
@@ -53,10 +50,7 @@ pub(super) fn check(
         }
         // Folders count as well: a tree of nothing but folders takes as long to write.
         if facts.files + folders + waiting.len() > watch.limits.files {
-            return Err(theirs(&format!(
-                "has more than {} files and folders",
-                watch.limits.files
-            )));
+            return Err(theirs(&format!("has more than {} files and folders", watch.limits.files)));
         }
     }
     Ok(facts)
@@ -68,10 +62,7 @@ fn check_name(name: &[u8], path_len: usize) -> Result<(), CheckoutError> {
         || name.eq_ignore_ascii_case(b".git")
         || name.iter().any(|byte| matches!(byte, b'/' | 0));
     if is_hostile {
-        return Err(theirs(&format!(
-            "holds a file with the name {:?}, which git does not allow",
-            shown()
-        )));
+        return Err(theirs(&format!("holds a file with the name {:?}, which git does not allow", shown())));
     }
     if path_len + name.len() > PATH_LEN_MAX {
         return Err(theirs(&format!(
@@ -102,10 +93,7 @@ fn add_file(
         )));
     }
     if facts.bytes > watch.limits.tree_bytes {
-        return Err(theirs(&format!(
-            "holds more than {}",
-            size(watch.limits.tree_bytes)
-        )));
+        return Err(theirs(&format!("holds more than {}", size(watch.limits.tree_bytes))));
     }
     Ok(())
 }

@@ -21,10 +21,7 @@ const THREADS_MAX: usize = 4;
 const PIECE_BYTES: usize = 128 * 1024;
 
 pub(super) fn hash_all(files: &[FoundFile], stop: &CancellationToken) -> Result<Vec<SiteFile>, CollectError> {
-    let threads = thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(THREADS_MAX)
-        .min(files.len());
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX).min(files.len());
     let next = AtomicUsize::new(0);
     let failure = Mutex::new(None);
     let work = || {
@@ -47,17 +44,13 @@ pub(super) fn hash_all(files: &[FoundFile], stop: &CancellationToken) -> Result<
     };
     let mut hashed: Vec<SiteFile> = thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        running
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap_or_default())
-            .collect()
+        running.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
     });
     match failure.into_inner() {
         Ok(Some(error)) => Err(error),
-        _ if hashed.len() != files.len() => Err(io(
-            "hashing the files".to_owned(),
-            std::io::Error::other("a thread panicked"),
-        )),
+        _ if hashed.len() != files.len() => {
+            Err(io("hashing the files".to_owned(), std::io::Error::other("a thread panicked")))
+        }
         _ => {
             hashed.sort_by(|a, b| a.path.cmp(&b.path));
             Ok(hashed)
@@ -91,20 +84,13 @@ fn hash(found: &FoundFile, piece: &mut [u8], stop: &CancellationToken) -> Result
     if size != found.size {
         return Err(io(doing(), std::io::Error::other("it changed while it was read")));
     }
-    Ok(SiteFile {
-        path: found.path.clone(),
-        hash: hasher.finish(),
-        size,
-    })
+    Ok(SiteFile { path: found.path.clone(), hash: hasher.finish(), size })
 }
 
 /// Opens what was found and nothing else: not a link that took its place, and without waiting for a pipe's writer.
 fn open(found: &FoundFile) -> std::io::Result<File> {
     let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(&found.location)?;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&found.location)?;
     match file.metadata()?.is_file() {
         true => Ok(file),
         false => Err(std::io::Error::other("it is no regular file any more")),

@@ -58,34 +58,19 @@ pub async fn collect(
             )));
         }
         let files = hash::hash_all(&found.files, &stop)?;
-        let locations = found
-            .files
-            .into_iter()
-            .map(|file| (file.path, file.location))
-            .collect();
-        Ok(Site {
-            files,
-            locations,
-            problems: found.problems,
-            folder,
-        })
+        let locations = found.files.into_iter().map(|file| (file.path, file.location)).collect();
+        Ok(Site { files, locations, problems: found.problems, folder })
     };
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|panic| {
-        Err(CollectError::Io {
-            doing: "collecting the files".into(),
-            cause: panic.into(),
-        })
+        Err(CollectError::Io { doing: "collecting the files".into(), cause: panic.into() })
     })
 }
 
 /// The name of the output folder, and where it is.
 fn find_output(workspace: &Path, workdir: &Path, output: &Output) -> Result<(String, PathBuf), CollectError> {
     let base = descend(workspace, workdir)?.ok_or_else(|| {
-        CollectError::Theirs(format!(
-            "The folder `{}` is gone after the build.",
-            workdir.display()
-        ))
+        CollectError::Theirs(format!("The folder `{}` is gone after the build.", workdir.display()))
     })?;
     let candidates = output.candidates();
     for candidate in candidates {
@@ -96,15 +81,9 @@ fn find_output(workspace: &Path, workdir: &Path, output: &Output) -> Result<(Str
     let names: Vec<_> = candidates.iter().map(|name| format!("`{name}`")).collect();
     let looked_for = match names.as_slice() {
         [one] => format!("The output folder {one} is not there after the build."),
-        many => format!(
-            "None of the usual output folders ({}) is there after the build.",
-            many.join(", ")
-        ),
+        many => format!("None of the usual output folders ({}) is there after the build.", many.join(", ")),
     };
-    Err(CollectError::Theirs(format!(
-        "{looked_for} {} Set the right one as `output`.",
-        siblings(&base)
-    )))
+    Err(CollectError::Theirs(format!("{looked_for} {} Set the right one as `output`.", siblings(&base))))
 }
 
 /// Goes down one folder at a time, so that a link is seen before it could lead anywhere. `None`: not there.
@@ -133,10 +112,7 @@ fn descend(from: &Path, relative: &Path) -> Result<Option<PathBuf>, CollectError
 }
 
 fn is_absent(cause: &std::io::Error) -> bool {
-    matches!(
-        cause.kind(),
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidFilename
-    )
+    matches!(cause.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidFilename)
 }
 
 /// The folders that are there, for somebody who looks for the right one.

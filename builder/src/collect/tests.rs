@@ -14,9 +14,7 @@ struct World {
 
 impl World {
     fn new(files: &[&str]) -> Self {
-        let world = Self {
-            dir: tempfile::tempdir().unwrap(),
-        };
+        let world = Self { dir: tempfile::tempdir().unwrap() };
         files.iter().for_each(|path| world.write(path, path));
         world
     }
@@ -38,11 +36,7 @@ impl World {
     async fn summary(&self, output: &str) -> String {
         match self.collect(Output::folder(output)).await {
             Ok(site) => {
-                let files: Vec<_> = site
-                    .files
-                    .iter()
-                    .map(|file| file.path.as_str().to_owned())
-                    .collect();
+                let files: Vec<_> = site.files.iter().map(|file| file.path.as_str().to_owned()).collect();
                 let problems: Vec<_> = site.problems.iter().map(|problem| problem.file.clone()).collect();
                 format!("{} | {}", files.join(" "), problems.join(" "))
             }
@@ -53,22 +47,14 @@ impl World {
 
 #[tokio::test]
 async fn files_are_collected_with_their_hashes_in_order() {
-    let world = World::new(&[
-        "dist/index.html",
-        "dist/a/b.css",
-        "dist/.well-known/x",
-        "src/main.ts",
-    ]);
+    let world = World::new(&["dist/index.html", "dist/a/b.css", "dist/.well-known/x", "src/main.ts"]);
     fs::hard_link(world.path("src/main.ts"), world.path("dist/hard.ts")).unwrap();
     let site = world.collect(Output::folder("dist")).await.unwrap();
     let paths: Vec<_> = site.files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(paths, [".well-known/x", "a/b.css", "hard.ts", "index.html"]);
     for file in &site.files {
         let content = fs::read(&site.locations[&file.path]).unwrap();
-        assert_eq!(
-            (file.hash, file.size),
-            (loggia_types::ContentHash::of(&content), content.len() as u64)
-        );
+        assert_eq!((file.hash, file.size), (loggia_types::ContentHash::of(&content), content.len() as u64));
     }
     assert!(site.problems.is_empty());
 }
@@ -100,10 +86,7 @@ async fn links_pipes_and_sockets_are_problems_and_lead_nowhere() {
     symlink(".", world.path("dist/loop")).unwrap();
     nix::unistd::mkfifo(&world.path("dist/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(world.path("dist/socket")).unwrap();
-    assert_eq!(
-        world.summary("dist").await,
-        "index.html | broken folder home.html loop passwd pipe socket"
-    );
+    assert_eq!(world.summary("dist").await, "index.html | broken folder home.html loop passwd pipe socket");
 }
 
 #[tokio::test]
@@ -132,33 +115,18 @@ async fn the_output_folder_is_a_real_folder_inside_the_workspace() {
 #[tokio::test]
 async fn the_first_of_the_usual_folders_is_taken() {
     let world = World::new(&["public/a", "out/b"]);
-    let site = world
-        .collect(Output::first_of(&["dist", "public", "out"]))
-        .await
-        .unwrap();
+    let site = world.collect(Output::first_of(&["dist", "public", "out"])).await.unwrap();
     assert_eq!(site.folder, "public");
-    let error = world
-        .collect(Output::first_of(&["dist", "build"]))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("(`dist`, `build`)") && error.contains("out, public"),
-        "{error}"
-    );
+    let error = world.collect(Output::first_of(&["dist", "build"])).await.unwrap_err().to_string();
+    assert!(error.contains("(`dist`, `build`)") && error.contains("out, public"), "{error}");
 }
 
 #[tokio::test]
 async fn names_that_cannot_be_served_are_problems() {
     let world = World::new(&["dist/index.html", "dist/a\\b", "dist/line\nbreak"]);
-    let odd = world
-        .path("dist")
-        .join(std::ffi::OsStr::from_bytes(b"\xff\xfe.html"));
+    let odd = world.path("dist").join(std::ffi::OsStr::from_bytes(b"\xff\xfe.html"));
     fs::write(odd, "x").unwrap();
-    assert_eq!(
-        world.summary("dist").await,
-        "index.html | a\\b line\nbreak \u{fffd}\u{fffd}.html"
-    );
+    assert_eq!(world.summary("dist").await, "index.html | a\\b line\nbreak \u{fffd}\u{fffd}.html");
 }
 
 #[tokio::test]
@@ -177,18 +145,10 @@ async fn sizes_over_the_limits_fail_before_anything_is_read() {
     let world = World::new(&["dist/index.html"]);
     let giant = fs::File::create(world.path("dist/giant.bin")).unwrap();
     giant.set_len(6 << 30).unwrap();
-    assert!(
-        world
-            .summary("dist")
-            .await
-            .contains("`giant.bin` has 6442450944 bytes")
-    );
+    assert!(world.summary("dist").await.contains("`giant.bin` has 6442450944 bytes"));
     giant.set_len(5 << 30).unwrap();
     for n in 0..4 {
-        fs::File::create(world.path(&format!("dist/{n}")))
-            .unwrap()
-            .set_len(5 << 30)
-            .unwrap();
+        fs::File::create(world.path(&format!("dist/{n}"))).unwrap().set_len(5 << 30).unwrap();
     }
     assert!(world.summary("dist").await.contains("a deployment has at most"));
 }

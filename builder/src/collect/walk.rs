@@ -55,18 +55,12 @@ struct Walk {
 /// `is_repository`: the folder is the checkout itself, with files in it that were never meant to be published.
 pub(super) fn walk(root: &Path, is_repository: bool) -> Result<Found, CollectError> {
     let mut walk = Walk::default();
-    let entries = WalkDir::new(root)
-        .follow_links(false)
-        .sort_by_file_name()
-        .min_depth(1)
-        .into_iter();
+    let entries = WalkDir::new(root).follow_links(false).sort_by_file_name().min_depth(1).into_iter();
     let published =
         move |entry: &DirEntry| !(is_private(entry) || is_repository && is_repository_file(entry));
     for (count, entry) in entries.filter_entry(published).enumerate() {
         if count >= ENTRIES_MAX {
-            return Err(theirs(format!(
-                "The output folder has more than {ENTRIES_MAX} files and folders."
-            )));
+            return Err(theirs(format!("The output folder has more than {ENTRIES_MAX} files and folders.")));
         }
         match entry {
             Ok(entry) => walk.add(root, &entry)?,
@@ -96,10 +90,7 @@ impl Walk {
         if !entry.file_type().is_file() {
             self.problem(
                 shown,
-                format!(
-                    "{} is not published; only regular files are.",
-                    kind(entry.file_type())
-                ),
+                format!("{} is not published; only regular files are.", kind(entry.file_type())),
             );
             return Ok(());
         }
@@ -117,14 +108,8 @@ impl Walk {
     }
 
     fn add_file(&mut self, name: &str, path: SitePath, entry: &DirEntry) -> Result<(), CollectError> {
-        let metadata = entry
-            .metadata()
-            .map_err(|error| io(format!("looking at {name}"), error.into()))?;
-        let file = FoundFile {
-            path: path.clone(),
-            location: entry.path().to_owned(),
-            size: metadata.len(),
-        };
+        let metadata = entry.metadata().map_err(|error| io(format!("looking at {name}"), error.into()))?;
+        let file = FoundFile { path: path.clone(), location: entry.path().to_owned(), size: metadata.len() };
         self.check_size(&file)?;
         match self.files.get_mut(&path) {
             None => drop(self.files.insert(path, (name.to_owned(), file))),
@@ -167,11 +152,7 @@ impl Walk {
     /// A path that is too long for the kernel cannot be a page either; anything else is our own trouble.
     fn add_unreadable(&mut self, root: &Path, error: walkdir::Error) -> Result<(), CollectError> {
         let path = error.path().unwrap_or(root);
-        let shown = path
-            .strip_prefix(root)
-            .unwrap_or(path)
-            .to_string_lossy()
-            .into_owned();
+        let shown = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
         match error.io_error().map(std::io::Error::kind) {
             Some(std::io::ErrorKind::InvalidFilename | std::io::ErrorKind::PermissionDenied) => {
                 let start: String = shown.chars().take(200).collect();
@@ -192,17 +173,12 @@ impl Walk {
 
     fn finish(mut self) -> Found {
         if self.problems_left_out > 0 {
-            let message = format!(
-                "{} more files are not published for reasons like these.",
-                self.problems_left_out
-            );
+            let message =
+                format!("{} more files are not published for reasons like these.", self.problems_left_out);
             self.problems.push(Problem::in_file("", message));
         }
         let files = self.files.into_values().map(|(_, file)| file).collect();
-        Found {
-            files,
-            problems: self.problems,
-        }
+        Found { files, problems: self.problems }
     }
 }
 

@@ -34,20 +34,11 @@ pub(super) struct Project<'t> {
     pub(super) package: Option<&'t Package>,
 }
 
-const JS_EXTENSIONS_OF_NEXT: &[&str] = &[
-    "next.config.js",
-    "next.config.mjs",
-    "next.config.cjs",
-    "next.config.ts",
-];
+const JS_EXTENSIONS_OF_NEXT: &[&str] =
+    &["next.config.js", "next.config.mjs", "next.config.cjs", "next.config.ts"];
 
-const ASTRO_CONFIGS: &[&str] = &[
-    "astro.config.mjs",
-    "astro.config.js",
-    "astro.config.ts",
-    "astro.config.mts",
-    "astro.config.cjs",
-];
+const ASTRO_CONFIGS: &[&str] =
+    &["astro.config.mjs", "astro.config.js", "astro.config.ts", "astro.config.mts", "astro.config.cjs"];
 
 const VITE_CONFIGS: &[&str] = &[
     "vite.config.js",
@@ -77,13 +68,8 @@ const HUGO_CONFIGS: &[&str] = &[
 ];
 
 /// Hugo's older names, which other programs use as well.
-const HUGO_OLD_CONFIGS: &[&str] = &[
-    "config.toml",
-    "config.yaml",
-    "config.yml",
-    "config.json",
-    "config/_default/config.toml",
-];
+const HUGO_OLD_CONFIGS: &[&str] =
+    &["config.toml", "config.yaml", "config.yml", "config.json", "config/_default/config.toml"];
 
 pub(super) const FRAMEWORKS: &[Framework] = &[
     Framework {
@@ -156,10 +142,9 @@ impl Signal {
     /// What was found, to be told: `package.json depends on vite`.
     pub(super) fn find(&self, project: &Project<'_>) -> Option<String> {
         match self {
-            Self::Dependency(name) => project
-                .package?
-                .depends_on(name)
-                .then(|| format!("package.json depends on {name}")),
+            Self::Dependency(name) => {
+                project.package?.depends_on(name).then(|| format!("package.json depends on {name}"))
+            }
             Self::File(names, text) => {
                 let is_it = |name: &&&str| {
                     project.has(name)
@@ -200,11 +185,7 @@ impl Project<'_> {
 
     /// Empty when the file is not there or is no text.
     fn text(&self, name: &str) -> String {
-        self.tree
-            .read(&join(self.root, name))
-            .ok()
-            .flatten()
-            .unwrap_or_default()
+        self.tree.read(&join(self.root, name)).ok().flatten().unwrap_or_default()
     }
 
     /// The first of these files, without comments.
@@ -245,9 +226,7 @@ fn next_without_export(project: &Project<'_>) -> Option<&'static str> {
 }
 
 fn kit_without_static_adapter(project: &Project<'_>) -> Option<&'static str> {
-    let is_static = project
-        .package
-        .is_some_and(|package| package.depends_on("@sveltejs/adapter-static"));
+    let is_static = project.package.is_some_and(|package| package.depends_on("@sveltejs/adapter-static"));
     (!is_static).then_some(
         "SvelteKit builds a server here, and Loggia hosts files. Install `@sveltejs/adapter-static`, use it in \
          svelte.config.js, and set `export const prerender = true` in src/routes/+layout.js.",

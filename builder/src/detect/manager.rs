@@ -48,9 +48,7 @@ impl Manager {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Npm, Self::Pnpm, Self::Yarn, Self::Bun]
-            .into_iter()
-            .find(|manager| manager.name() == name)
+        [Self::Npm, Self::Pnpm, Self::Yarn, Self::Bun].into_iter().find(|manager| manager.name() == name)
     }
 
     fn frozen_install(self, yarn_is_classic: bool) -> &'static str {
@@ -83,18 +81,12 @@ impl Manager {
             Self::Yarn => ("@yarnpkg/cli-dist", "4"),
             Self::Bun => ("bun", "1"),
         };
-        let install = format!(
-            "npm install --global --silent {package}@{}",
-            version.unwrap_or(default)
-        );
+        let install = format!("npm install --global --silent {package}@{}", version.unwrap_or(default));
         // Yarn 1, which Node images have, gives up when a project asks for a later one.
         let is_needed_always = version.is_some() || (self == Self::Yarn && !yarn_is_classic);
         Some(match is_needed_always {
             true => install,
-            false => format!(
-                "command -v {name} >/dev/null 2>&1 || {install}",
-                name = self.name()
-            ),
+            false => format!("command -v {name} >/dev/null 2>&1 || {install}", name = self.name()),
         })
     }
 }
@@ -103,29 +95,19 @@ impl Manager {
 pub(super) fn choose(tree: &FileTree, root: &str) -> Result<Chosen, DetectError> {
     let lock = upwards(root).find_map(|folder| {
         let in_folder = |(file, _): &&(&'static str, Manager)| tree.has_file(&join(folder, file));
-        LOCK_FILES
-            .iter()
-            .find(in_folder)
-            .map(|(file, manager)| (folder, *file, *manager))
+        LOCK_FILES.iter().find(in_folder).map(|(file, manager)| (folder, *file, *manager))
     });
     let (named, version) = named_manager(tree, root)?;
-    let manager = named
-        .or(lock.map(|(_, _, manager)| manager))
-        .unwrap_or(Manager::Npm);
+    let manager = named.or(lock.map(|(_, _, manager)| manager)).unwrap_or(Manager::Npm);
     let own_lock = match lock {
         Some((folder, _, found)) if found == manager => Some(folder),
         _ => upwards(root).find(|folder| {
-            LOCK_FILES
-                .iter()
-                .any(|(file, of)| *of == manager && tree.has_file(&join(folder, file)))
+            LOCK_FILES.iter().any(|(file, of)| *of == manager && tree.has_file(&join(folder, file)))
         }),
     };
     let is_classic = manager == Manager::Yarn && is_yarn_classic(tree, own_lock, version.as_deref());
     let because = match (named, lock) {
-        (Some(_), _) => format!(
-            "{}, because package.json names it as packageManager",
-            manager.name()
-        ),
+        (Some(_), _) => format!("{}, because package.json names it as packageManager", manager.name()),
         (None, Some((_, file, _))) => format!("{}, because of {file}", manager.name()),
         (None, None) => "npm, since no lock file names another".to_owned(),
     };
@@ -135,10 +117,7 @@ pub(super) fn choose(tree: &FileTree, root: &str) -> Result<Chosen, DetectError>
     };
     let problem = own_lock.is_none().then(|| {
         let what = "There is no lock file: every build may install other versions. Commit the one that";
-        Problem::in_file(
-            "package.json",
-            format!("{what} `{} install` writes.", manager.name()),
-        )
+        Problem::in_file("package.json", format!("{what} `{} install` writes.", manager.name()))
     });
     Ok(Chosen {
         manager,
@@ -165,9 +144,7 @@ fn named_manager(tree: &FileTree, root: &str) -> Result<(Option<Manager>, Option
         let (name, version) = text.split_once('@').unwrap_or((&text, ""));
         let version = version.split('+').next().unwrap_or_default();
         let is_version = version.starts_with(|c: char| c.is_ascii_digit())
-            && version
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
+            && version.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
         return Ok((Manager::from_name(name), is_version.then(|| version.to_owned())));
     }
     Ok((None, None))
@@ -179,8 +156,6 @@ fn is_yarn_classic(tree: &FileTree, lock_folder: Option<&str>, version: Option<&
         return version.starts_with("1.") || version == "1";
     }
     // The successors begin their lock file with `__metadata:`.
-    let start = lock_folder
-        .map(|folder| tree.start_of(&join(folder, "yarn.lock")))
-        .unwrap_or_default();
+    let start = lock_folder.map(|folder| tree.start_of(&join(folder, "yarn.lock"))).unwrap_or_default();
     !start.contains("__metadata:")
 }

@@ -21,9 +21,7 @@ impl Package {
     pub(super) fn find(tree: &FileTree, folder: &str) -> Result<Option<Self>, DetectError> {
         let path = join(folder, "package.json");
         let failed = |reason: String| {
-            DetectError(format!(
-                "`{path}` cannot be used: {reason}. Correct it and push again."
-            ))
+            DetectError(format!("`{path}` cannot be used: {reason}. Correct it and push again."))
         };
         let Some(text) = tree.read(&path).map_err(|reason| failed(reason.to_string()))? else {
             return Ok(None);
@@ -38,16 +36,12 @@ impl Package {
     fn of(fields: &Map<String, Value>) -> Self {
         let object = |name: &str| fields.get(name).and_then(Value::as_object).into_iter().flatten();
         let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
-        let dependencies = object("dependencies")
-            .chain(object("devDependencies"))
-            .map(|(name, _)| name.clone());
+        let dependencies =
+            object("dependencies").chain(object("devDependencies")).map(|(name, _)| name.clone());
         Self {
             dependencies: dependencies.collect(),
             scripts: object("scripts").filter_map(text).collect(),
-            package_manager: fields
-                .get("packageManager")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            package_manager: fields.get("packageManager").and_then(Value::as_str).map(str::to_owned),
         }
     }
 
@@ -57,19 +51,14 @@ impl Package {
 
     /// The script that runs this command; of several, `build`, then the first `build…`, then the first of all.
     pub(super) fn script_that_runs(&self, command: &str) -> Option<&str> {
-        let mut found: Vec<_> = self
-            .usable_scripts()
-            .filter(|(_, text)| runs(text, command))
-            .map(|(name, _)| name)
-            .collect();
+        let mut found: Vec<_> =
+            self.usable_scripts().filter(|(_, text)| runs(text, command)).map(|(name, _)| name).collect();
         found.sort_by_key(|name| (*name != "build", !name.starts_with("build")));
         found.first().copied()
     }
 
     pub(super) fn build_script(&self) -> Option<&str> {
-        self.usable_scripts()
-            .map(|(name, _)| name)
-            .find(|name| *name == "build")
+        self.usable_scripts().map(|(name, _)| name).find(|name| *name == "build")
     }
 
     /// What the `build` script says, whether it can be used or not.
@@ -82,9 +71,7 @@ impl Package {
         let is_plain = |name: &str| {
             !name.starts_with('-')
                 && !name.is_empty()
-                && name
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "-_:.".contains(c))
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_:.".contains(c))
         };
         self.scripts
             .iter()

@@ -34,22 +34,11 @@ pub fn plan(tree: &FileTree, settings: &BuildSettings) -> Result<BuildPlan, Dete
     }
     let own_install = command("install command", settings.install_command.as_deref())?;
     let own_build = command("build command", settings.build_command.as_deref())?;
-    let own_output = settings
-        .output
-        .as_deref()
-        .map(|text| folder("output folder", text))
-        .transpose()?;
+    let own_output = settings.output.as_deref().map(|text| folder("output folder", text)).transpose()?;
 
     let package = Package::find(tree, &root)?;
-    let project = Project {
-        tree,
-        root: &root,
-        package: package.as_ref(),
-    };
-    let manager = package
-        .as_ref()
-        .map(|_| manager::choose(tree, &root))
-        .transpose()?;
+    let project = Project { tree, root: &root, package: package.as_ref() };
+    let manager = package.as_ref().map(|_| manager::choose(tree, &root)).transpose()?;
     let is_fixed = own_build.is_some() || own_output.is_some();
     let guess = guess(&project, manager.as_ref(), is_fixed)?;
     let is_plain_but_built = guess.build.is_none() && own_build.as_ref().is_some_and(Option::is_some);
@@ -58,10 +47,7 @@ pub fn plan(tree: &FileTree, settings: &BuildSettings) -> Result<BuildPlan, Dete
     let install = match own_install {
         Some(own) => own,
         // Plain files need no packages, even when there is a package.json beside them.
-        None => build
-            .as_ref()
-            .and(manager.as_ref())
-            .map(|manager| manager.install.clone()),
+        None => build.as_ref().and(manager.as_ref()).map(|manager| manager.install.clone()),
     };
     let used = manager.filter(|_| install.is_some() || build.is_some());
     let install_is_ours = settings.install_command.is_none();
@@ -76,11 +62,7 @@ pub fn plan(tree: &FileTree, settings: &BuildSettings) -> Result<BuildPlan, Dete
             .as_ref()
             .filter(|_| install_is_ours)
             .and_then(|manager| manager.unfrozen_install.clone()),
-        problems: used
-            .filter(|_| install_is_ours)
-            .and_then(|manager| manager.problem)
-            .into_iter()
-            .collect(),
+        problems: used.filter(|_| install_is_ours).and_then(|manager| manager.problem).into_iter().collect(),
         framework: guess.framework,
         install,
         build,
@@ -112,18 +94,9 @@ fn guess(project: &Project<'_>, manager: Option<&Chosen>, is_fixed: bool) -> Res
         });
     }
     if is_fixed || project.tree.has_file(&join(project.root, "index.html")) {
-        let why = if is_fixed {
-            "No known framework"
-        } else {
-            "Plain files, because there is an index.html"
-        };
+        let why = if is_fixed { "No known framework" } else { "Plain files, because there is an index.html" };
         let output = Output::folder(".");
-        return Ok(Guess {
-            framework: PLAIN_FILES.to_owned(),
-            build: None,
-            output,
-            why: why.to_owned(),
-        });
+        return Ok(Guess { framework: PLAIN_FILES.to_owned(), build: None, output, why: why.to_owned() });
     }
     Err(nothing_found(project))
 }
@@ -138,16 +111,13 @@ fn framework_guess(
     if let Some(reason) = framework.refusal(project).filter(|_| !is_fixed) {
         return Err(refused(reason.to_owned()));
     }
-    let script = project.package.and_then(|package| {
-        package
-            .script_that_runs(framework.command)
-            .or_else(|| package.build_script())
-    });
+    let script = project
+        .package
+        .and_then(|package| package.script_that_runs(framework.command).or_else(|| package.build_script()));
     let (build, by) = match (script, manager) {
-        (Some(script), Some(manager)) => (
-            format!("{} run {script}", manager.manager.name()),
-            format!("; build script `{script}`"),
-        ),
+        (Some(script), Some(manager)) => {
+            (format!("{} run {script}", manager.manager.name()), format!("; build script `{script}`"))
+        }
         _ => (framework.command.to_owned(), String::new()),
     };
     Ok(Guess {
@@ -177,14 +147,8 @@ fn nothing_found(project: &Project<'_>) -> DetectError {
 }
 
 fn explain(why: &str, has_own_build: bool, manager: Option<&Chosen>) -> String {
-    let own = if has_own_build {
-        "; build command from the settings"
-    } else {
-        ""
-    };
-    let manager = manager
-        .map(|manager| format!("; {}", manager.because))
-        .unwrap_or_default();
+    let own = if has_own_build { "; build command from the settings" } else { "" };
+    let manager = manager.map(|manager| format!("; {}", manager.because)).unwrap_or_default();
     format!("{why}{own}{manager}.")
 }
 
@@ -214,9 +178,7 @@ fn command(what: &str, text: Option<&str>) -> Result<Option<Option<String>>, Det
         return Ok(None);
     };
     if text.starts_with('-') {
-        return Err(refused(format!(
-            "The {what} begins with `-`: that is an option and no command."
-        )));
+        return Err(refused(format!("The {what} begins with `-`: that is an option and no command.")));
     }
     if text.contains('\0') || text.len() > COMMAND_LEN_MAX {
         return Err(refused(format!(

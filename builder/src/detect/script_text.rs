@@ -26,8 +26,7 @@ const NEVER_ENDING: [&str; 6] = ["--serve", "--watch", "-w", "serve", "server", 
 
 /// The words of a shell command, without what joins commands.
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| c.is_whitespace() || "&|;()\"'`".contains(c))
-        .filter(|word| !word.is_empty())
+    text.split(|c: char| c.is_whitespace() || "&|;()\"'`".contains(c)).filter(|word| !word.is_empty())
 }
 
 /// `vercel` for `./node_modules/.bin/vercel@latest`.
@@ -49,13 +48,7 @@ pub(super) fn runs(script: &str, command: &str) -> bool {
             .iter()
             .zip(&wanted)
             .enumerate()
-            .all(|(at, (word, wanted))| {
-                if at == 0 {
-                    program(word) == *wanted
-                } else {
-                    word == wanted
-                }
-            })
+            .all(|(at, (word, wanted))| if at == 0 { program(word) == *wanted } else { word == wanted })
     };
     !wanted.is_empty()
         && found.windows(wanted.len()).any(is_here)
@@ -76,9 +69,7 @@ pub(super) fn string_setting(text: &str, key: &str) -> Option<String> {
 pub(super) fn may_be(text: &str, key: &str, value: &str) -> bool {
     expressions(text, key).any(|expression| {
         let line = expression.split(['\n', ',', ';']).next().unwrap_or_default();
-        ['\'', '"', '`']
-            .iter()
-            .any(|quote| line.contains(&format!("{quote}{value}{quote}")))
+        ['\'', '"', '`'].iter().any(|quote| line.contains(&format!("{quote}{value}{quote}")))
     })
 }
 
@@ -91,9 +82,7 @@ fn expressions<'t>(text: &'t str, key: &'t str) -> impl Iterator<Item = &'t str>
             return None;
         }
         // The key may be quoted; `==` compares.
-        let rest = text[at + key.len()..]
-            .trim_start_matches(['\'', '"'])
-            .trim_start();
+        let rest = text[at + key.len()..].trim_start_matches(['\'', '"']).trim_start();
         let rest = rest.strip_prefix(':').or_else(|| rest.strip_prefix('='))?;
         (!rest.starts_with('=')).then_some(rest)
     })
@@ -183,11 +172,7 @@ mod tests {
         assert_eq!(string_setting(&text, "output").as_deref(), Some("export"));
         assert_eq!(string_setting(&text, "outDir").as_deref(), Some("site"));
         assert!(text.contains("https://x//y"));
-        assert!(may_be(
-            "output: process.env.X ? 'export' : undefined",
-            "output",
-            "export"
-        ));
+        assert!(may_be("output: process.env.X ? 'export' : undefined", "output", "export"));
         assert!(may_be("config.output = \"export\"", "output", "export"));
         assert!(!may_be("output == 'export'", "output", "export"));
         assert!(!may_be("myoutput: 'export'", "output", "export"));

@@ -45,11 +45,7 @@ impl FileTree {
     /// Lists the folders on the way to `root`, and what is near below it.
     pub fn of_folder(repository: &Path, root: &str) -> io::Result<Self> {
         let contents = Contents::Folder(repository.to_owned());
-        let mut tree = Self {
-            files: BTreeSet::new(),
-            folders: BTreeSet::from([String::new()]),
-            contents,
-        };
+        let mut tree = Self { files: BTreeSet::new(), folders: BTreeSet::from([String::new()]), contents };
         let mut waiting = VecDeque::from([(String::new(), 0)]);
         let mut seen = 0;
         while let Some((folder, depth)) = waiting.pop_front() {
@@ -86,11 +82,7 @@ impl FileTree {
         for path in contents.keys() {
             folders.extend(path.match_indices('/').map(|(at, _)| path[..at].to_owned()));
         }
-        Self {
-            files: contents.keys().cloned().collect(),
-            folders,
-            contents: Contents::Memory(contents),
-        }
+        Self { files: contents.keys().cloned().collect(), folders, contents: Contents::Memory(contents) }
     }
 
     pub fn has_file(&self, path: &str) -> bool {
@@ -107,9 +99,8 @@ impl FileTree {
         if !self.has_file(path) {
             return Ok(None);
         }
-        let bytes = self
-            .bytes(path, TEXT_BYTES_MAX + 1)
-            .map_err(|cause| Unreadable::Io(cause.to_string()))?;
+        let bytes =
+            self.bytes(path, TEXT_BYTES_MAX + 1).map_err(|cause| Unreadable::Io(cause.to_string()))?;
         if bytes.len() as u64 > TEXT_BYTES_MAX {
             return Err(Unreadable::TooLarge);
         }
@@ -123,11 +114,7 @@ impl FileTree {
 
     /// The first bytes of a file, however large it is; empty when it cannot be read.
     pub(super) fn start_of(&self, path: &str) -> String {
-        let bytes = if self.has_file(path) {
-            self.bytes(path, 1024).unwrap_or_default()
-        } else {
-            Vec::new()
-        };
+        let bytes = if self.has_file(path) { self.bytes(path, 1024).unwrap_or_default() } else { Vec::new() };
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -136,10 +123,8 @@ impl FileTree {
         match &self.contents {
             Contents::Folder(folder) => {
                 let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
-                let file = OpenOptions::new()
-                    .read(true)
-                    .custom_flags(flags.bits())
-                    .open(folder.join(path))?;
+                let file =
+                    OpenOptions::new().read(true).custom_flags(flags.bits()).open(folder.join(path))?;
                 let mut bytes = Vec::new();
                 file.take(len_max).read_to_end(&mut bytes)?;
                 Ok(bytes)
@@ -151,11 +136,7 @@ impl FileTree {
 
 /// `folder/name`, for a folder that may be the root.
 pub(super) fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{folder}/{name}")
-    }
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 /// The folder and all above it, nearest first: `a/b`, `a`, and the root.
@@ -163,11 +144,7 @@ pub(super) fn upwards(folder: &str) -> impl Iterator<Item = &str> {
     let mut next = Some(folder);
     std::iter::from_fn(move || {
         let at = next?;
-        next = if at.is_empty() {
-            None
-        } else {
-            Some(at.rsplit_once('/').map_or("", |(above, _)| above))
-        };
+        next = if at.is_empty() { None } else { Some(at.rsplit_once('/').map_or("", |(above, _)| above)) };
         Some(at)
     })
 }

@@ -82,12 +82,8 @@ impl Firewall<'_> {
             line(format_args!("pref 1000 to {network} lookup main"));
         }
         for resolver in &self.resolvers {
-            line(format_args!(
-                "pref 1100 to {resolver} ipproto udp dport 53 lookup main"
-            ));
-            line(format_args!(
-                "pref 1100 to {resolver} ipproto tcp dport 53 lookup main"
-            ));
+            line(format_args!("pref 1100 to {resolver} ipproto udp dport 53 lookup main"));
+            line(format_args!("pref 1100 to {resolver} ipproto tcp dport 53 lookup main"));
             line(format_args!("pref 1200 to {resolver} prohibit"));
         }
         for address in self.host_addresses.iter().filter(|address| address.is_ipv4()) {
@@ -103,16 +99,9 @@ impl Firewall<'_> {
     }
 
     fn batch_v6(&self) -> String {
-        let hosts = self
-            .host_addresses
-            .iter()
-            .filter(|address| address.is_ipv6())
-            .map(IpAddr::to_string);
+        let hosts = self.host_addresses.iter().filter(|address| address.is_ipv6()).map(IpAddr::to_string);
         let networks = PRIVATE_V6.iter().map(|network| (*network).to_owned());
-        networks
-            .chain(hosts)
-            .map(|to| format!("rule add pref 1200 to {to} prohibit\n"))
-            .collect()
+        networks.chain(hosts).map(|to| format!("rule add pref 1200 to {to} prohibit\n")).collect()
     }
 
     /// `enter` is the command that runs `ip` inside the namespace, e.g. `nsenter --net=…`.
@@ -127,28 +116,14 @@ impl Firewall<'_> {
 }
 
 async fn run_batch(ip: &Path, enter: &[String], family: &str, batch: &str) -> Result<(), String> {
-    let argv = [
-        enter,
-        &[
-            ip.display().to_string(),
-            family.to_owned(),
-            "-batch".to_owned(),
-            "-".to_owned(),
-        ],
-    ]
-    .concat();
-    let output = run(&argv, batch.as_bytes())
-        .await
-        .map_err(|cause| format!("{}: {cause}", argv.join(" ")))?;
+    let argv =
+        [enter, &[ip.display().to_string(), family.to_owned(), "-batch".to_owned(), "-".to_owned()]].concat();
+    let output =
+        run(&argv, batch.as_bytes()).await.map_err(|cause| format!("{}: {cause}", argv.join(" ")))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(format!(
-        "{} ended with {}: {}",
-        argv.join(" "),
-        output.status,
-        text(&output.stderr)
-    ))
+    Err(format!("{} ended with {}: {}", argv.join(" "), output.status, text(&output.stderr)))
 }
 
 async fn run(argv: &[String], input: &[u8]) -> std::io::Result<Output> {
@@ -199,36 +174,21 @@ pub(super) async fn host_addresses(ip: &Path) -> Result<Vec<IpAddr>, String> {
 fn parse_addresses(json: &[u8]) -> Result<Vec<IpAddr>, serde_json::Error> {
     let interfaces: Vec<Interface> = serde_json::from_slice(json)?;
     let addresses = interfaces.into_iter().flat_map(|interface| interface.addr_info);
-    Ok(addresses
-        .filter_map(|address| address.local)
-        .filter(|address| !address.is_loopback())
-        .collect())
+    Ok(addresses.filter_map(|address| address.local).filter(|address| !address.is_loopback()).collect())
 }
 
 /// The IPv4 resolvers of a `resolv.conf`. Those on loopback are the namespace's own and need no rule.
 pub(super) fn parse_resolvers(resolv_conf: &str) -> Vec<Ipv4Addr> {
-    let values = resolv_conf
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("nameserver"));
+    let values = resolv_conf.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
     let addresses = values.filter_map(|value| value.trim().parse::<Ipv4Addr>().ok());
     addresses.filter(|address| !address.is_loopback()).collect()
 }
 
 /// Where system tools are. Not our `PATH`: it may name folders that others can write to, and some run as root.
-const TOOL_DIRS: [&str; 6] = [
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-    "/usr/local/sbin",
-    "/usr/local/bin",
-];
+const TOOL_DIRS: [&str; 6] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
 
 pub(super) fn find_tool(name: &str) -> Option<PathBuf> {
-    TOOL_DIRS
-        .iter()
-        .map(|dir| Path::new(dir).join(name))
-        .find(|path| path.is_file())
+    TOOL_DIRS.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.is_file())
 }
 
 #[cfg(test)]
@@ -249,10 +209,7 @@ mod tests {
             ("", None),
         ];
         for (text, expected) in cases {
-            let network = text
-                .parse::<Ipv4Network>()
-                .ok()
-                .map(|network| network.to_string());
+            let network = text.parse::<Ipv4Network>().ok().map(|network| network.to_string());
             assert_eq!(network.as_deref(), expected, "{text:?}");
         }
     }

@@ -18,10 +18,7 @@ pub(super) struct LineSplitter {
 
 impl LineSplitter {
     pub(super) fn new(stream: Stream) -> Self {
-        Self {
-            stream,
-            pending: Vec::new(),
-        }
+        Self { stream, pending: Vec::new() }
     }
 
     /// The lines that are complete now, in order.
@@ -50,20 +47,14 @@ impl LineSplitter {
 
     fn line(&self, bytes: &[u8]) -> LogLine {
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        LogLine {
-            stream: self.stream,
-            text: String::from_utf8_lossy(bytes).into_owned(),
-        }
+        LogLine { stream: self.stream, text: String::from_utf8_lossy(bytes).into_owned() }
     }
 }
 
 /// The longest length below the limit that does not cut a character in two. A character has at most three
 /// continuation bytes (`10xxxxxx`); more of them in a row are no UTF-8 and may be cut anywhere.
 fn cut_at(bytes: &[u8]) -> usize {
-    (LINE_BYTES_MAX - 3..=LINE_BYTES_MAX)
-        .rev()
-        .find(|at| bytes[*at] & 0xC0 != 0x80)
-        .unwrap_or(LINE_BYTES_MAX)
+    (LINE_BYTES_MAX - 3..=LINE_BYTES_MAX).rev().find(|at| bytes[*at] & 0xC0 != 0x80).unwrap_or(LINE_BYTES_MAX)
 }
 
 /// Reads a pipe to its end. A receiver that has gone away does not stop the step, which would block on a full pipe.
@@ -119,10 +110,7 @@ mod tests {
     fn an_endless_line_is_cut_between_characters() {
         let text = "é".repeat(LINE_BYTES_MAX);
         let lines = split(&[b"x", text.as_bytes()]);
-        assert!(
-            lines.iter().all(|line| line.len() <= LINE_BYTES_MAX),
-            "no line is longer than the limit"
-        );
+        assert!(lines.iter().all(|line| line.len() <= LINE_BYTES_MAX), "no line is longer than the limit");
         assert_eq!(lines.concat(), format!("x{text}"));
         assert_eq!(lines.len(), 3);
     }

@@ -155,14 +155,12 @@ pub enum Executor {
 impl Executor {
     pub async fn choose(choice: ExecutorChoice, config: ExecutorConfig) -> Result<Self, ExecutorUnavailable> {
         match choice {
-            ExecutorChoice::Docker => Docker::connect(config)
-                .await
-                .map(Self::Docker)
-                .map_err(ExecutorUnavailable::Docker),
-            ExecutorChoice::Sandbox => Sandbox::prepare(config)
-                .await
-                .map(Self::Sandbox)
-                .map_err(ExecutorUnavailable::Sandbox),
+            ExecutorChoice::Docker => {
+                Docker::connect(config).await.map(Self::Docker).map_err(ExecutorUnavailable::Docker)
+            }
+            ExecutorChoice::Sandbox => {
+                Sandbox::prepare(config).await.map(Self::Sandbox).map_err(ExecutorUnavailable::Sandbox)
+            }
             ExecutorChoice::Auto => Self::choose_any(config).await,
         }
     }
@@ -242,17 +240,10 @@ mod tests {
             ("auto", Ok(ExecutorChoice::Auto)),
             ("docker", Ok(ExecutorChoice::Docker)),
             ("sandbox", Ok(ExecutorChoice::Sandbox)),
-            (
-                "podman",
-                Err("\"podman\" is no executor: auto, docker and sandbox are".to_owned()),
-            ),
+            ("podman", Err("\"podman\" is no executor: auto, docker and sandbox are".to_owned())),
         ];
         for (text, expected) in cases {
-            assert_eq!(
-                ExecutorChoice::from_str(text).map_err(|error| error.to_string()),
-                expected,
-                "{text}"
-            );
+            assert_eq!(ExecutorChoice::from_str(text).map_err(|error| error.to_string()), expected, "{text}");
         }
     }
 }

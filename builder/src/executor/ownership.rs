@@ -28,10 +28,7 @@ pub(super) async fn give_once(folder: &Path, uid: u32, gid: u32) -> Result<(), E
 
 fn give_tree(root: &PathBuf, uid: u32, gid: u32) -> io::Result<()> {
     // The folder itself comes last, so that a run which was cut short is done again by `give_once`.
-    for entry in walkdir::WalkDir::new(root)
-        .follow_links(false)
-        .contents_first(true)
-    {
+    for entry in walkdir::WalkDir::new(root).follow_links(false).contents_first(true) {
         let entry = entry?;
         let metadata = entry.metadata()?;
         if (metadata.uid(), metadata.gid()) != (uid, gid) {
@@ -46,14 +43,9 @@ async fn run_blocking(
     folder: &Path,
 ) -> Result<(), ExecutorFault> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(io::Error::other)
-        .flatten()
-        .map_err(|cause| fault(folder, cause))
+    done.map_err(io::Error::other).flatten().map_err(|cause| fault(folder, cause))
 }
 
 fn fault(folder: &Path, cause: io::Error) -> ExecutorFault {
-    ExecutorFault::Io {
-        doing: format!("giving {} to the build user", folder.display()),
-        cause,
-    }
+    ExecutorFault::Io { doing: format!("giving {} to the build user", folder.display()), cause }
 }

@@ -35,14 +35,8 @@ pub(super) const SCRIPT: &str = concat!(
 pub(super) fn prologue(limits: &Limits, env: &BTreeMap<String, String>) -> String {
     // POSIX counts file sizes in blocks of 512 bytes.
     let blocks = limits.file_size_bytes / 512;
-    let mut text = format!(
-        "ulimit -c 0\nulimit -f {blocks}\nulimit -n {} 2>/dev/null\n",
-        limits.open_files
-    );
-    text.extend(
-        env.iter()
-            .map(|(name, value)| format!("export {name}={}\n", quote(value))),
-    );
+    let mut text = format!("ulimit -c 0\nulimit -f {blocks}\nulimit -n {} 2>/dev/null\n", limits.open_files);
+    text.extend(env.iter().map(|(name, value)| format!("export {name}={}\n", quote(value))));
     text
 }
 
@@ -60,10 +54,7 @@ mod tests {
         let cases = [
             ("plain", "'plain'"),
             ("", "''"),
-            (
-                "it's $(id) `id` \\ \"x\"\nnext",
-                "'it'\\''s $(id) `id` \\ \"x\"\nnext'",
-            ),
+            ("it's $(id) `id` \\ \"x\"\nnext", "'it'\\''s $(id) `id` \\ \"x\"\nnext'"),
         ];
         for (value, expected) in cases {
             assert_eq!(quote(value), expected, "{value:?}");
@@ -72,11 +63,7 @@ mod tests {
 
     #[test]
     fn limits_come_before_variables() {
-        let limits = Limits {
-            open_files: 100,
-            file_size_bytes: 1_000_000,
-            ..Limits::default()
-        };
+        let limits = Limits { open_files: 100, file_size_bytes: 1_000_000, ..Limits::default() };
         let env = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
         let expected = "ulimit -c 0\nulimit -f 1953\nulimit -n 100 2>/dev/null\nexport A='1'\n";
         assert_eq!(prologue(&limits, &env), expected);

@@ -88,9 +88,7 @@ impl Exit {
     pub(super) fn from_code(exit_code: i32, out_of_memory: bool, limits: &Limits) -> Self {
         match (exit_code, out_of_memory) {
             (0, _) => Self::Success,
-            (_, true) => Self::OutOfMemory {
-                limit_bytes: limits.memory_bytes,
-            },
+            (_, true) => Self::OutOfMemory { limit_bytes: limits.memory_bytes },
             (exit_code, false) => Self::Failure { exit_code },
         }
     }
@@ -112,38 +110,25 @@ pub struct LogLine {
 impl Step {
     /// Text that reaches a command line or a shell must be what we take it for; a mistake here is the caller's.
     pub(super) fn check(&self) -> Result<(), ExecutorFault> {
-        if !self
-            .workdir
-            .components()
-            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-        {
+        if !self.workdir.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
             return Err(ExecutorFault::Step(format!(
                 "the folder {} leaves the workspace",
                 self.workdir.display()
             )));
         }
         if self.command.contains('\0') {
-            return Err(ExecutorFault::Step(
-                "the command holds a NUL character".to_owned(),
-            ));
+            return Err(ExecutorFault::Step("the command holds a NUL character".to_owned()));
         }
-        match self
-            .env
-            .iter()
-            .find(|(name, value)| !is_variable_name(name) || value.contains('\0'))
-        {
-            Some((name, _)) => Err(ExecutorFault::Step(format!(
-                "{name:?} cannot be an environment variable"
-            ))),
+        match self.env.iter().find(|(name, value)| !is_variable_name(name) || value.contains('\0')) {
+            Some((name, _)) => {
+                Err(ExecutorFault::Step(format!("{name:?} cannot be an environment variable")))
+            }
             None => Ok(()),
         }
     }
 
     pub(super) fn workdir_inside(&self) -> PathBuf {
-        let parts = self
-            .workdir
-            .components()
-            .filter(|part| matches!(part, Component::Normal(_)));
+        let parts = self.workdir.components().filter(|part| matches!(part, Component::Normal(_)));
         Path::new(WORKSPACE_DIR).components().chain(parts).collect()
     }
 
@@ -151,13 +136,7 @@ impl Step {
     pub(super) fn label(&self, builder: &str) -> String {
         format!("{builder}-{}-{}-{}", self.build_id, self.attempt, self.name)
             .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || "._-".contains(c) {
-                    c
-                } else {
-                    '_'
-                }
-            })
+            .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
             .collect()
     }
 }
@@ -174,10 +153,7 @@ mod tests {
 
     #[test]
     fn exit_codes_and_memory_kills_become_exits() {
-        let limits = Limits {
-            memory_bytes: 7,
-            ..Limits::default()
-        };
+        let limits = Limits { memory_bytes: 7, ..Limits::default() };
         let cases = [
             // code, killed for memory, exit
             (0, false, Exit::Success),
@@ -188,11 +164,7 @@ mod tests {
             (1, true, Exit::OutOfMemory { limit_bytes: 7 }),
         ];
         for (code, out_of_memory, expected) in cases {
-            assert_eq!(
-                Exit::from_code(code, out_of_memory, &limits),
-                expected,
-                "{code} {out_of_memory}"
-            );
+            assert_eq!(Exit::from_code(code, out_of_memory, &limits), expected, "{code} {out_of_memory}");
         }
     }
 
@@ -227,11 +199,7 @@ mod tests {
         ];
         for (workdir, command, name, value, allowed) in cases {
             let checked = step(workdir, command, name, value).check();
-            assert_eq!(
-                checked.is_ok(),
-                allowed,
-                "{workdir:?} {command:?} {name:?} {value:?}: {checked:?}"
-            );
+            assert_eq!(checked.is_ok(), allowed, "{workdir:?} {command:?} {name:?} {value:?}: {checked:?}");
         }
     }
 

@@ -82,12 +82,7 @@ impl LogBuffer {
 
     fn enqueue(&mut self, text: String, at: Timestamp) {
         self.queue_bytes += text.len();
-        self.queue.push_back(LogLine {
-            sequence: self.next_sequence,
-            at,
-            step: self.step,
-            text,
-        });
+        self.queue.push_back(LogLine { sequence: self.next_sequence, at, step: self.step, text });
         self.next_sequence += 1;
     }
 
@@ -133,12 +128,7 @@ impl LogBuffer {
             // The first line always fits: it is shorter than a batch.
             bytes <= BATCH_BYTES_MAX
         };
-        self.queue
-            .iter()
-            .take(BATCH_LINES_MAX)
-            .take_while(fits)
-            .cloned()
-            .collect()
+        self.queue.iter().take(BATCH_LINES_MAX).take_while(fits).cloned().collect()
     }
 
     /// Everything up to this number has arrived.
@@ -194,18 +184,10 @@ mod tests {
         buffer.begin(Step::Build);
         (0..60).for_each(|n| buffer.push(&format!("line {n}"), at()));
         let (step, tail) = buffer.tail();
-        assert_eq!(
-            (step, tail.len(), tail[0].as_str()),
-            (Step::Build, TAIL_LINES, "line 10")
-        );
+        assert_eq!((step, tail.len(), tail[0].as_str()), (Step::Build, TAIL_LINES, "line 10"));
         let lines = all(&mut buffer);
         assert_eq!((lines[0].step, lines[1].step), (Step::Install, Step::Build));
-        assert!(
-            lines
-                .iter()
-                .enumerate()
-                .all(|(n, line)| line.sequence as usize == n)
-        );
+        assert!(lines.iter().enumerate().all(|(n, line)| line.sequence as usize == n));
     }
 
     #[test]
@@ -243,17 +225,11 @@ mod tests {
         (0..8 * 1024).for_each(|_| buffer.push(&line, at()));
         assert!(buffer.queue_bytes <= UNSENT_BYTES_MAX);
         let lines = all(&mut buffer);
-        let mark = lines[0]
-            .text
-            .strip_suffix(" lines are missing here: they could not be sent in time.")
-            .unwrap();
+        let mark =
+            lines[0].text.strip_suffix(" lines are missing here: they could not be sent in time.").unwrap();
         assert_eq!(mark.parse::<usize>().unwrap() + lines.len() - 1, 8 * 1024);
         assert_eq!(lines.last().unwrap().sequence, 8 * 1024 - 1);
-        assert!(
-            lines
-                .windows(2)
-                .all(|pair| pair[0].sequence + 1 == pair[1].sequence)
-        );
+        assert!(lines.windows(2).all(|pair| pair[0].sequence + 1 == pair[1].sequence));
     }
 
     #[test]

@@ -18,10 +18,8 @@ impl Mask {
     pub(super) fn new(values: &[String]) -> Self {
         // A value of several lines, e.g. a private key, is printed line by line.
         let lines = values.iter().flat_map(|value| value.lines()).map(str::trim);
-        let mut secrets: Vec<String> = lines
-            .filter(|line| line.len() >= SECRET_LEN_MIN)
-            .map(str::to_owned)
-            .collect();
+        let mut secrets: Vec<String> =
+            lines.filter(|line| line.len() >= SECRET_LEN_MIN).map(str::to_owned).collect();
         secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         secrets.dedup();
         Self { secrets }
@@ -50,13 +48,8 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_wherever_they_stand() {
-        let values = [
-            "hunter22",
-            "hunter22-and-more",
-            "abc",
-            "-----BEGIN KEY-----\nMIIEvQ\n-----END KEY-----\n",
-            "",
-        ];
+        let values =
+            ["hunter22", "hunter22-and-more", "abc", "-----BEGIN KEY-----\nMIIEvQ\n-----END KEY-----\n", ""];
         let mask = Mask::new(&values.map(str::to_owned));
         let cases = [
             ("nothing here", "nothing here"),

@@ -138,16 +138,7 @@ async fn send_all(target: LogTarget, shared: Arc<Shared>) {
         let Some(last) = lines.last().map(|line| line.sequence) else {
             continue;
         };
-        if send(
-            &target,
-            LogBatch {
-                attempt: target.attempt,
-                lines,
-            },
-        )
-        .await
-        .is_break()
-        {
+        if send(&target, LogBatch { attempt: target.attempt, lines }).await.is_break() {
             // Nobody wants this log any more: later lines only have to be forgotten.
             shared.buffer().close();
             shared.drained.notify_waiters();

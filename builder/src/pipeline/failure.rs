@@ -31,10 +31,7 @@ pub(super) fn of_exit(exit: &Exit, command: &str, total_secs: u64) -> Option<(St
                 KILLED => " It was killed, often for want of memory.",
                 _ => " The log shows why.",
             };
-            Some((
-                format!("`{command}` failed with exit code {exit_code}.{hint}"),
-                Some(*exit_code),
-            ))
+            Some((format!("`{command}` failed with exit code {exit_code}.{hint}"), Some(*exit_code)))
         }
     }
 }
@@ -93,9 +90,7 @@ mod tests {
                 ),
             ),
             (
-                Exit::TimedOut {
-                    after: Duration::from_secs(3),
-                },
+                Exit::TimedOut { after: Duration::from_secs(3) },
                 Some(
                     "The build ran longer than 20 minutes, which is its limit. Make it faster, or ask the operator for a higher limit.",
                 ),
@@ -105,22 +100,13 @@ mod tests {
             let told = of_exit(&exit, "npm run build", 1200).map(|(reason, _)| reason);
             assert_eq!(told.as_deref(), expected, "{exit:?}");
         }
-        let memory = of_exit(
-            &Exit::OutOfMemory {
-                limit_bytes: 512 << 20,
-            },
-            "vite build",
-            60,
-        );
+        let memory = of_exit(&Exit::OutOfMemory { limit_bytes: 512 << 20 }, "vite build", 60);
         assert!(memory.is_some_and(|(reason, _)| reason.starts_with("The build needed more than 512 MiB of memory")));
     }
 
     #[test]
     fn limits_are_written_for_people() {
-        assert_eq!(
-            (memory(2 << 30).as_str(), memory(1536 << 20).as_str()),
-            ("2 GiB", "1536 MiB")
-        );
+        assert_eq!((memory(2 << 30).as_str(), memory(1536 << 20).as_str()), ("2 GiB", "1536 MiB"));
         assert_eq!(duration(Duration::from_secs(90)), "90 seconds");
         assert_eq!(duration(Duration::from_secs(60)), "1 minute");
         assert_eq!(shortened(&"x".repeat(200)).chars().count(), 121);

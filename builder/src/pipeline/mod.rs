@@ -68,15 +68,7 @@ impl<'a> Running<'a> {
     ) -> Self {
         let (phase, _) = watch::channel(Phase::Building);
         let deadline = claimed_at + Duration::from_secs(assignment.limits.total_secs);
-        Self {
-            assignment,
-            tools,
-            log,
-            stop,
-            phase,
-            deadline,
-            timings: Mutex::default(),
-        }
+        Self { assignment, tools, log, stop, phase, deadline, timings: Mutex::default() }
     }
 
     /// Runs a step under its name, and takes its time.
@@ -90,17 +82,11 @@ impl<'a> Running<'a> {
 
     pub(crate) fn add_timing(&self, step: Step, took: Duration) {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        self.timings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(StepTiming { step, millis });
+        self.timings.lock().unwrap_or_else(PoisonError::into_inner).push(StepTiming { step, millis });
     }
 
     pub(crate) fn timings(&self) -> Vec<StepTiming> {
-        self.timings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.timings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Work that can simply be dropped when the build has to stop.
@@ -115,12 +101,7 @@ impl<'a> Running<'a> {
     fn failed(&self, reason: impl Into<String>, exit_code: Option<i32>) -> Halt {
         let (step, log_tail) = self.log.tail();
         let reason = self.log.masked(&reason.into());
-        Halt::Failed(BuildFailure {
-            step,
-            reason,
-            exit_code,
-            log_tail,
-        })
+        Halt::Failed(BuildFailure { step, reason, exit_code, log_tail })
     }
 
     /// The end of the build's time, in whichever way it was noticed.
@@ -143,18 +124,14 @@ pub(crate) async fn run(build: &Running<'_>) -> Option<Outcome> {
         },
         (None, Err(Halt::Fault(error))) => fault(build, &error),
         // Nothing stops a step but `stop`.
-        (None, Err(Halt::Stopped)) => Outcome::Fault {
-            message: "the build was stopped without a reason".to_owned(),
-        },
+        (None, Err(Halt::Stopped)) => {
+            Outcome::Fault { message: "the build was stopped without a reason".to_owned() }
+        }
     };
     match &outcome {
         Outcome::Failed(failure) => build.log.line(&failure.reason),
-        Outcome::Fault { .. } => build
-            .log
-            .line("The build could not be carried out. It is tried again."),
-        Outcome::Released => build
-            .log
-            .line("The builder is being stopped. Another one takes the build."),
+        Outcome::Fault { .. } => build.log.line("The build could not be carried out. It is tried again."),
+        Outcome::Released => build.log.line("The builder is being stopped. Another one takes the build."),
         Outcome::Ready { .. } => {}
     }
     Some(outcome)
@@ -163,9 +140,7 @@ pub(crate) async fn run(build: &Running<'_>) -> Option<Outcome> {
 fn fault(build: &Running<'_>, error: &anyhow::Error) -> Outcome {
     let id = build.assignment.build_id;
     tracing::warn!(build.id = %id, error = format!("{error:#}"), "Build {id} hit our own fault, giving it back");
-    Outcome::Fault {
-        message: build.log.masked(&format!("{error:#}")),
-    }
+    Outcome::Fault { message: build.log.masked(&format!("{error:#}")) }
 }
 
 async fn deploy(build: &Running<'_>) -> Result<Outcome, Halt> {
@@ -184,31 +159,18 @@ async fn deploy(build: &Running<'_>) -> Result<Outcome, Halt> {
 
 async fn create_workspace(build: &Running<'_>) -> Result<Workspace, Halt> {
     let assignment = build.assignment;
-    let created = build
-        .tools
-        .work_dir
-        .create_workspace(assignment.build_id, assignment.attempt);
+    let created = build.tools.work_dir.create_workspace(assignment.build_id, assignment.attempt);
     created.map_err(|cause| Halt::Fault(anyhow::Error::new(cause).context("creating the build's workspace")))
 }
 
 async fn build_and_publish(build: &Running<'_>, source: &Path) -> Result<Outcome, Halt> {
-    build
-        .timed(Step::Checkout, steps::check_out(build, source))
-        .await?;
+    build.timed(Step::Checkout, steps::check_out(build, source)).await?;
     let plan = build.timed(Step::Detect, steps::detect(build, source)).await?;
     let variables = variables::of(build.assignment);
-    let stale_lock_file = build
-        .timed(Step::Install, steps::install(build, source, &plan, &variables))
-        .await?;
-    build
-        .timed(Step::Build, steps::build(build, source, &plan, &variables))
-        .await?;
-    let mut site = build
-        .timed(Step::Collect, steps::collect(build, source, &plan))
-        .await?;
-    site.problems
-        .splice(0..0, plan.problems.into_iter().chain(stale_lock_file).chain(variables.problems));
-    build
-        .timed(Step::Upload, publish::publish(build, plan.framework, site))
-        .await
+    let stale_lock_file =
+        build.timed(Step::Install, steps::install(build, source, &plan, &variables)).await?;
+    build.timed(Step::Build, steps::build(build, source, &plan, &variables)).await?;
+    let mut site = build.timed(Step::Collect, steps::collect(build, source, &plan)).await?;
+    site.problems.splice(0..0, plan.problems.into_iter().chain(stale_lock_file).chain(variables.problems));
+    build.timed(Step::Upload, publish::publish(build, plan.framework, site)).await
 }

@@ -1,8 +1,8 @@
 //! The last step: what is new is uploaded, then the manifest, and the deployment exists.
 
 use anyhow::Context;
-use loggia_storage::{ManifestWrite, StoreError};
 use loggia_storage::publish::{counts_of, upload_files, write_manifest};
+use loggia_storage::{ManifestWrite, StoreError};
 use loggia_types::build::{Outcome, Phase};
 use loggia_types::manifest::{Facts, HtmlHandling, NewEntry, NotFound};
 use loggia_types::publish as planning;
@@ -14,9 +14,7 @@ use crate::collect::Site;
 /// The outcome of an attempt that completed the deployment and could not say so.
 pub(super) async fn find_earlier(build: &Running<'_>) -> Result<Option<Outcome>, Halt> {
     let deployment = build.assignment.deployment();
-    let found = build
-        .unless_stopped(Box::pin(build.tools.store.find_manifest(deployment)))
-        .await?;
+    let found = build.unless_stopped(Box::pin(build.tools.store.find_manifest(deployment))).await?;
     let manifest = found.with_context(|| format!("looking for deployment {deployment}"))?;
     Ok(manifest.as_ref().map(ready))
 }
@@ -38,22 +36,15 @@ pub(super) async fn publish(build: &Running<'_>, framework: String, site: Site) 
     let plan = planning::plan(site.files, assignment.folder(), base.as_ref())
         .map_err(|limit| build.failed(format!("The site is too large: {limit}."), None))?;
     let counts = plan.counts();
-    build.log.line(&format!(
-        "Uploading {} of {} files",
-        counts.uploaded, counts.files
-    ));
+    build.log.line(&format!("Uploading {} of {} files", counts.uploaded, counts.files));
 
     // Every entry of the plan is one of the site's files; the store refuses a path that is none.
     let locate = |entry: &NewEntry| site.locations.get(&entry.path).cloned().unwrap_or_default();
-    let uploaded = build
-        .unless_stopped(Box::pin(upload_files(store, deployment, &plan, locate)))
-        .await?;
+    let uploaded = build.unless_stopped(Box::pin(upload_files(store, deployment, &plan, locate))).await?;
     uploaded.with_context(|| format!("uploading deployment {deployment}"))?;
 
     let facts = facts(build, deployment, framework, site.problems);
-    let written = build
-        .unless_stopped(Box::pin(write_manifest(store, &facts, plan.entries)))
-        .await?;
+    let written = build.unless_stopped(Box::pin(write_manifest(store, &facts, plan.entries))).await?;
     match written.with_context(|| format!("completing deployment {deployment}"))? {
         ManifestWrite::Written => {
             build.log.line("The deployment is complete.");
@@ -88,21 +79,15 @@ async fn find_base(build: &Running<'_>) -> Result<Option<Manifest>, Halt> {
     let Some(deployment_id) = build.assignment.base else {
         return Ok(None);
     };
-    let base = DeploymentRef {
-        project_id: build.assignment.project_id,
-        deployment_id,
-    };
-    match build
-        .unless_stopped(Box::pin(build.tools.store.find_manifest(base)))
-        .await?
-    {
+    let base = DeploymentRef { project_id: build.assignment.project_id, deployment_id };
+    match build.unless_stopped(Box::pin(build.tools.store.find_manifest(base))).await? {
         Ok(found) => Ok(found),
         Err(StoreError::Manifest { cause, .. }) => {
             tracing::warn!(%cause, "The manifest of {base} cannot be read, uploading everything");
             Ok(None)
         }
-        Err(error) => Err(Halt::Fault(
-            anyhow::Error::new(error).context(format!("reading the manifest of {base}")),
-        )),
+        Err(error) => {
+            Err(Halt::Fault(anyhow::Error::new(error).context(format!("reading the manifest of {base}"))))
+        }
     }
 }

@@ -50,10 +50,7 @@ pub(super) async fn detect(build: &Running<'_>, source: &Path) -> Result<BuildPl
             FileTree::of_folder(&folder, settings.root.trim_matches('/')).context("listing the checkout")?;
         anyhow::Ok(detect::plan(&tree, &settings))
     };
-    let found = tokio::task::spawn_blocking(work)
-        .await
-        .context("detecting the framework")
-        .flatten()?;
+    let found = tokio::task::spawn_blocking(work).await.context("detecting the framework").flatten()?;
     let plan = found.map_err(|error| build.failed(error.to_string(), None))?;
     build.log.line(&plan.explanation);
     for problem in &plan.problems {
@@ -81,7 +78,8 @@ pub(super) async fn install(
         Err(Halt::Failed(failure)) => failure,
         other => return other.map(|()| None),
     };
-    let Some(unfrozen) = plan.unfrozen_install.as_deref().filter(|_| is_lock_file_stale(&failure.log_tail)) else {
+    let Some(unfrozen) = plan.unfrozen_install.as_deref().filter(|_| is_lock_file_stale(&failure.log_tail))
+    else {
         return Err(Halt::Failed(failure));
     };
     let problem = Problem::in_file(
@@ -119,12 +117,7 @@ pub(super) async fn build(
         build.log.line("There is nothing to build.");
         return Ok(());
     };
-    let command = Command {
-        name: "build",
-        command,
-        setup: plan.setup.as_deref(),
-        workdir: &plan.workdir,
-    };
+    let command = Command { name: "build", command, setup: plan.setup.as_deref(), workdir: &plan.workdir };
     run(build, source, command, &variables.build).await
 }
 
@@ -137,9 +130,7 @@ pub(super) async fn collect(build: &Running<'_>, source: &Path, plan: &BuildPlan
         CollectError::Stopped => Halt::Stopped,
         CollectError::Io { .. } => Halt::Fault(error.into()),
     })?;
-    build
-        .log
-        .line(&format!("Found {} files in {}", site.files.len(), site.folder));
+    build.log.line(&format!("Found {} files in {}", site.files.len(), site.folder));
     Ok(site)
 }
 
@@ -168,11 +159,7 @@ async fn run(
         command: with_setup(command.setup, command.command),
         workspace: source.to_owned(),
         workdir: PathBuf::from(command.workdir),
-        cache: build
-            .tools
-            .work_dir
-            .cache_of(assignment)
-            .context("creating the project's cache")?,
+        cache: build.tools.work_dir.cache_of(assignment).context("creating the project's cache")?,
         env: env.clone(),
         limits: Limits {
             memory_bytes: assignment.limits.memory_bytes,

@@ -41,19 +41,10 @@ impl GitServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let authority = listener.local_addr().unwrap().to_string();
         let (sender, hanging) = watch::channel(0);
-        let shared = Shared {
-            root: root.path().to_owned(),
-            authority: authority.clone(),
-            hanging: sender,
-        };
+        let shared = Shared { root: root.path().to_owned(), authority: authority.clone(), hanging: sender };
         let router = Router::new().fallback(answer).with_state(shared);
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self {
-            authority,
-            root,
-            hanging,
-            _serving: AbortOnDropHandle::new(serving),
-        }
+        Self { authority, root, hanging, _serving: AbortOnDropHandle::new(serving) }
     }
 
     /// An empty bare repository at `/{name}`.
@@ -62,15 +53,9 @@ impl GitServer {
         let path = self.root.path().join(name);
         let repository = Repository::init_opts(path, options.bare(true).external_template(false)).unwrap();
         let mut config = repository.config().unwrap();
-        config
-            .set_bool("uploadpack.allowAnySHA1InWant", hands_out_any_commit)
-            .unwrap();
-        config
-            .set_bool("uploadpack.allowReachableSHA1InWant", hands_out_any_commit)
-            .unwrap();
-        config
-            .set_bool("uploadpack.allowTipSHA1InWant", hands_out_any_commit)
-            .unwrap();
+        config.set_bool("uploadpack.allowAnySHA1InWant", hands_out_any_commit).unwrap();
+        config.set_bool("uploadpack.allowReachableSHA1InWant", hands_out_any_commit).unwrap();
+        config.set_bool("uploadpack.allowTipSHA1InWant", hands_out_any_commit).unwrap();
         TestRepository { repository }
     }
 
@@ -83,11 +68,9 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let fault = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     match fault {
-        "auth" => (
-            StatusCode::UNAUTHORIZED,
-            [(header::WWW_AUTHENTICATE, "Basic realm=\"x\"")],
-        )
-            .into_response(),
+        "auth" => {
+            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"x\"")]).into_response()
+        }
         "forbidden" => StatusCode::FORBIDDEN.into_response(),
         "broken" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         "page" => ([(header::CONTENT_TYPE, "text/html")], "<h1>Hello</h1>").into_response(),
@@ -112,26 +95,14 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
 }
 
 fn advertisement(body: &'static str) -> Response {
-    (
-        [(
-            header::CONTENT_TYPE,
-            "application/x-git-upload-pack-advertisement",
-        )],
-        body,
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, "application/x-git-upload-pack-advertisement")], body).into_response()
 }
 
 /// One CGI call (RFC 3875).
 async fn http_backend(root: &Path, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 64 << 20).await.unwrap();
-    let get = |name: &str| {
-        parts
-            .headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
-    };
+    let get = |name: &str| parts.headers.get(name).map_or("", |value| value.to_str().unwrap());
     let mut child = Command::new("git")
         .arg("http-backend")
         .env("GIT_PROJECT_ROOT", root)
@@ -151,19 +122,13 @@ async fn http_backend(root: &Path, request: Request) -> Response {
     // A backend that refuses a request closes its input early.
     let _ = child.stdin.take().unwrap().write_all(&body).await;
     let output = child.wait_with_output().await.unwrap().stdout;
-    let end = output
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .unwrap();
+    let end = output.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
     let (mut status, mut headers) = (StatusCode::OK, HeaderMap::new());
     for line in std::str::from_utf8(&output[..end]).unwrap().lines() {
         let (name, value) = line.split_once(": ").unwrap();
         match name {
             "Status" => status = value[..3].parse().unwrap(),
-            _ => drop(headers.insert(
-                name.parse::<header::HeaderName>().unwrap(),
-                value.parse().unwrap(),
-            )),
+            _ => drop(headers.insert(name.parse::<header::HeaderName>().unwrap(), value.parse().unwrap())),
         }
     }
     (status, headers, Body::from(output[end + 4..].to_vec())).into_response()
@@ -181,10 +146,8 @@ pub(crate) const SUBMODULE: i32 = 0o160_000;
 impl TestRepository {
     /// Commits a tree of one level on top of a branch.
     pub(crate) fn commit(&self, branch: &str, files: &[(&str, &str)]) -> String {
-        let entries: Vec<_> = files
-            .iter()
-            .map(|(name, content)| (FILE, *name, self.blob(content.as_bytes())))
-            .collect();
+        let entries: Vec<_> =
+            files.iter().map(|(name, content)| (FILE, *name, self.blob(content.as_bytes()))).collect();
         let tree = self.raw_tree(&entries);
         self.commit_tree(branch, tree)
     }
@@ -200,11 +163,7 @@ impl TestRepository {
             bytes.extend_from_slice(format!("{mode:o} {name}\0").as_bytes());
             bytes.extend_from_slice(id.as_bytes());
         }
-        self.repository
-            .odb()
-            .unwrap()
-            .write(ObjectType::Tree, &bytes)
-            .unwrap()
+        self.repository.odb().unwrap().write(ObjectType::Tree, &bytes).unwrap()
     }
 
     pub(crate) fn commit_tree(&self, branch: &str, tree: Oid) -> String {
@@ -212,30 +171,15 @@ impl TestRepository {
         let parent = self.repository.refname_to_id(&reference).ok();
         let parents = parent.map(|id| format!("parent {id}\n")).unwrap_or_default();
         let who = Signature::new("A", "a@example.com", &git2::Time::new(1_700_000_000, 0)).unwrap();
-        let who = format!(
-            "{} <{}> 1700000000 +0000",
-            who.name().unwrap(),
-            who.email().unwrap()
-        );
+        let who = format!("{} <{}> 1700000000 +0000", who.name().unwrap(), who.email().unwrap());
         // Written by hand, since a tree with hostile names is not a tree to libgit2.
         let text = format!("tree {tree}\n{parents}author {who}\ncommitter {who}\n\nA commit\n");
-        let commit = self
-            .repository
-            .odb()
-            .unwrap()
-            .write(ObjectType::Commit, text.as_bytes())
-            .unwrap();
-        self.repository
-            .reference(&reference, commit, true, "test")
-            .unwrap();
+        let commit = self.repository.odb().unwrap().write(ObjectType::Commit, text.as_bytes()).unwrap();
+        self.repository.reference(&reference, commit, true, "test").unwrap();
         commit.to_string()
     }
 
     pub(crate) fn delete_branch(&self, branch: &str) {
-        self.repository
-            .find_reference(&format!("refs/heads/{branch}"))
-            .unwrap()
-            .delete()
-            .unwrap();
+        self.repository.find_reference(&format!("refs/heads/{branch}")).unwrap().delete().unwrap();
     }
 }

@@ -89,9 +89,7 @@ impl Outcome {
 }
 
 pub fn config(name: &str) -> ExecutorConfig {
-    let ca_file = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"]
-        .iter()
-        .find_map(std::env::var_os);
+    let ca_file = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"].iter().find_map(std::env::var_os);
     ExecutorConfig {
         builder: format!("test-{}-{name}", std::process::id()),
         docker_host: std::env::var("DOCKER_HOST").ok(),
@@ -103,18 +101,12 @@ pub fn config(name: &str) -> ExecutorConfig {
 
 impl World {
     pub async fn new(choice: ExecutorChoice, name: &'static str) -> Self {
-        let executor = Executor::choose(choice, config(name))
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
+        let executor = Executor::choose(choice, config(name)).await.unwrap_or_else(|error| panic!("{error}"));
         let folder = TempDir::new().unwrap();
         for name in ["workspace", "cache"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
-        Self {
-            executor,
-            folder,
-            name,
-        }
+        Self { executor, folder, name }
     }
 
     pub fn workspace(&self) -> PathBuf {
@@ -135,11 +127,7 @@ impl World {
             workdir: PathBuf::new(),
             cache: self.cache(),
             env: BTreeMap::new(),
-            limits: Limits {
-                memory_bytes: 512 << 20,
-                timeout: DEADLINE,
-                ..Limits::default()
-            },
+            limits: Limits { memory_bytes: 512 << 20, timeout: DEADLINE, ..Limits::default() },
         }
     }
 
@@ -186,10 +174,7 @@ pub fn unique_sleep() -> String {
     format!(
         "{}.{:09}",
         90_000 + std::process::id(),
-        std::time::SystemTime::UNIX_EPOCH
-            .elapsed()
-            .unwrap()
-            .subsec_nanos()
+        std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_nanos()
     )
 }
 
@@ -203,21 +188,12 @@ pub fn is_running(argument: &str) -> bool {
 }
 
 pub async fn output_arrives_line_by_line_in_order(world: &World) {
-    let outcome = world
-        .run("for i in 1 2 3; do echo line $i; done; echo; printf 'no end'; echo oops >&2")
-        .await;
+    let outcome =
+        world.run("for i in 1 2 3; do echo line $i; done; echo; printf 'no end'; echo oops >&2").await;
     assert_eq!(outcome.exit, Exit::Success);
-    let of = |stream| {
-        outcome
-            .lines
-            .iter()
-            .filter(move |line| line.stream == stream)
-            .map(|line| line.text.clone())
-    };
-    assert_eq!(
-        of(Stream::Stdout).collect::<Vec<_>>(),
-        ["line 1", "line 2", "line 3", "", "no end"]
-    );
+    let of =
+        |stream| outcome.lines.iter().filter(move |line| line.stream == stream).map(|line| line.text.clone());
+    assert_eq!(of(Stream::Stdout).collect::<Vec<_>>(), ["line 1", "line 2", "line 3", "", "no end"]);
     assert_eq!(of(Stream::Stderr).collect::<Vec<_>>(), ["oops"]);
 }
 
@@ -240,11 +216,7 @@ pub async fn a_step_sees_its_own_variables_and_none_of_the_builders(world: &Worl
     let mut step = world.step("env");
     step.env.insert("CI".to_owned(), "true".to_owned());
     let text = world.run_step(&step).await.unwrap().expect_success();
-    let names: Vec<_> = text
-        .lines()
-        .filter_map(|line| line.split_once('='))
-        .map(|(name, _)| name)
-        .collect();
+    let names: Vec<_> = text.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
     assert!(text.contains("CI=true\n"), "{text}");
     assert!(text.contains("HOME=/home/build\n"), "{text}");
     assert!(text.contains("npm_config_cache=/cache/npm\n"), "{text}");
@@ -292,38 +264,23 @@ pub async fn values_arrive_unchanged_whatever_they_hold(world: &World) {
     step.env.insert("VALUE".to_owned(), value.to_owned());
     step.env.insert("environment".to_owned(), "mine".to_owned());
     world.run_step(&step).await.unwrap().expect_success();
-    assert_eq!(
-        fs::read_to_string(world.workspace().join("value")).unwrap(),
-        value
-    );
+    assert_eq!(fs::read_to_string(world.workspace().join("value")).unwrap(), value);
 }
 
 pub async fn a_step_starts_in_its_workdir(world: &World) {
     fs::create_dir_all(world.workspace().join("packages/my site")).unwrap();
-    for (workdir, expected) in [
-        ("", "/workspace\n"),
-        ("packages/my site", "/workspace/packages/my site\n"),
-    ] {
-        let step = Step {
-            workdir: PathBuf::from(workdir),
-            ..world.step("pwd")
-        };
+    for (workdir, expected) in [("", "/workspace\n"), ("packages/my site", "/workspace/packages/my site\n")] {
+        let step = Step { workdir: PathBuf::from(workdir), ..world.step("pwd") };
         assert_eq!(world.run_step(&step).await.unwrap().expect_success(), expected);
     }
 }
 
 pub async fn a_missing_workdir_is_the_builds_failure(world: &World) {
-    let step = Step {
-        workdir: PathBuf::from("nowhere"),
-        ..world.step("echo never")
-    };
+    let step = Step { workdir: PathBuf::from("nowhere"), ..world.step("echo never") };
     let outcome = world.run_step(&step).await.unwrap();
     assert_eq!(outcome.exit, Exit::Failure { exit_code: 1 });
     assert!(outcome.text().contains("/workspace/nowhere"), "{outcome:?}");
-    assert!(
-        !world.workspace().join("nowhere").exists(),
-        "nobody makes the folder in passing"
-    );
+    assert!(!world.workspace().join("nowhere").exists(), "nobody makes the folder in passing");
 }
 
 pub async fn what_a_step_writes_is_there_for_the_next_one(world: &World) {
@@ -331,35 +288,20 @@ pub async fn what_a_step_writes_is_there_for_the_next_one(world: &World) {
         .run("mkdir -p out && echo one > out/file && echo two > /cache/file && chmod 700 out")
         .await
         .expect_success();
-    assert_eq!(
-        fs::read_to_string(world.workspace().join("out/file")).unwrap(),
-        "one\n"
-    );
-    assert_eq!(
-        world.run("cat out/file /cache/file").await.expect_success(),
-        "one\ntwo\n"
-    );
+    assert_eq!(fs::read_to_string(world.workspace().join("out/file")).unwrap(), "one\n");
+    assert_eq!(world.run("cat out/file /cache/file").await.expect_success(), "one\ntwo\n");
     // Neither the home nor the temporary folder is.
     world.run("touch /tmp/file ~/file").await.expect_success();
-    assert_eq!(
-        world.run("ls /tmp ~ | grep file").await.exit,
-        Exit::Failure { exit_code: 1 }
-    );
+    assert_eq!(world.run("ls /tmp ~ | grep file").await.exit, Exit::Failure { exit_code: 1 });
 }
 
 pub async fn a_step_that_takes_too_long_is_ended_with_all_it_started(world: &World) {
     let sleep = unique_sleep();
-    let mut step = world.step(&format!(
-        "trap '' TERM INT HUP; echo before; setsid sleep {sleep} & sleep {sleep}"
-    ));
+    let mut step =
+        world.step(&format!("trap '' TERM INT HUP; echo before; setsid sleep {sleep} & sleep {sleep}"));
     step.limits.timeout = Duration::from_secs(2);
     let outcome = world.run_step(&step).await.unwrap();
-    assert_eq!(
-        outcome.exit,
-        Exit::TimedOut {
-            after: Duration::from_secs(2)
-        }
-    );
+    assert_eq!(outcome.exit, Exit::TimedOut { after: Duration::from_secs(2) });
     assert_eq!(outcome.text(), "before\n");
     assert!(!is_running(&sleep));
 }
@@ -370,33 +312,20 @@ pub async fn a_step_that_takes_too_much_memory_is_ended_and_says_so(world: &Worl
     let mut step = world.step(EAT_MEMORY);
     step.limits.memory_bytes = 192 << 20;
     let outcome = world.run_step(&step).await.unwrap();
-    assert_eq!(
-        outcome.exit,
-        Exit::OutOfMemory {
-            limit_bytes: 192 << 20
-        },
-        "{outcome:?}"
-    );
+    assert_eq!(outcome.exit, Exit::OutOfMemory { limit_bytes: 192 << 20 }, "{outcome:?}");
 }
 
 pub async fn losing_a_child_to_the_memory_limit_is_told_from_other_failures(world: &World) {
     let mut step = world.step(&format!("{EAT_MEMORY} || exit 7"));
     step.limits.memory_bytes = 192 << 20;
     let outcome = world.run_step(&step).await.unwrap();
-    assert_eq!(
-        outcome.exit,
-        Exit::OutOfMemory {
-            limit_bytes: 192 << 20
-        },
-        "{outcome:?}"
-    );
+    assert_eq!(outcome.exit, Exit::OutOfMemory { limit_bytes: 192 << 20 }, "{outcome:?}");
 }
 
 pub async fn a_fork_bomb_meets_the_process_limit(world: &World) {
     let sleep = unique_sleep();
-    let mut step = world.step(&format!(
-        "i=0; while [ $i -lt 300 ]; do sleep {sleep} & i=$((i + 1)); done; echo all"
-    ));
+    let mut step =
+        world.step(&format!("i=0; while [ $i -lt 300 ]; do sleep {sleep} & i=$((i + 1)); done; echo all"));
     step.limits.processes = 64;
     let outcome = world.run_step(&step).await.unwrap();
     assert!(matches!(outcome.exit, Exit::Failure { .. }), "{outcome:?}");
@@ -409,36 +338,22 @@ pub async fn a_file_cannot_grow_beyond_its_limit(world: &World) {
     step.limits.file_size_bytes = 1 << 20;
     let outcome = world.run_step(&step).await.unwrap();
     assert!(matches!(outcome.exit, Exit::Failure { .. }), "{outcome:?}");
-    assert_eq!(
-        fs::metadata(world.workspace().join("large")).unwrap().len(),
-        1 << 20
-    );
+    assert_eq!(fs::metadata(world.workspace().join("large")).unwrap().len(), 1 << 20);
 }
 
 pub async fn a_step_has_no_root_and_no_way_to_it(world: &World) {
-    let text = world
-        .run("id -u; id -G; grep -E '^(Cap|NoNewPrivs)' /proc/self/status")
-        .await
-        .expect_success();
+    let text =
+        world.run("id -u; id -G; grep -E '^(Cap|NoNewPrivs)' /proc/self/status").await.expect_success();
     let mut lines = text.lines();
     let (uid, groups) = (lines.next().unwrap(), lines.next().unwrap());
     assert_ne!(uid, "0");
     assert_eq!(groups, uid, "one group, and not root's");
     for line in lines {
         let (name, value) = line.split_once(':').unwrap();
-        let expected = if name == "NoNewPrivs" {
-            "1"
-        } else {
-            "0000000000000000"
-        };
+        let expected = if name == "NoNewPrivs" { "1" } else { "0000000000000000" };
         assert_eq!(value.trim(), expected, "{name}");
     }
-    for command in [
-        "mount -t tmpfs none /tmp",
-        "chroot / true",
-        "mknod /tmp/disk b 254 0",
-        "kill -9 1",
-    ] {
+    for command in ["mount -t tmpfs none /tmp", "chroot / true", "mknod /tmp/disk b 254 0", "kill -9 1"] {
         let outcome = world.run(&format!("{command} && echo done && sleep 0.1")).await;
         assert!(
             matches!(outcome.exit, Exit::Failure { .. }) || command == "kill -9 1",
@@ -479,14 +394,9 @@ pub async fn a_step_does_not_see_the_machine(world: &World) {
         .map(|line| line.text.as_str())
         .filter(|line| !line.starts_with('.') && !line.is_empty())
         .collect();
-    let [hostname, processes] = lines[..] else {
-        panic!("the step saw more than its own: {outcome:?}")
-    };
+    let [hostname, processes] = lines[..] else { panic!("the step saw more than its own: {outcome:?}") };
     assert_eq!(hostname, "build");
-    assert!(
-        processes.parse::<u32>().unwrap() < 12,
-        "{processes} processes are visible"
-    );
+    assert!(processes.parse::<u32>().unwrap() < 12, "{processes} processes are visible");
 }
 
 /// Prints `ADDRESS CODE` for each, where the code is `open` or Node's name of the error.
@@ -521,22 +431,13 @@ pub async fn a_step_cannot_reach_the_machine_or_private_networks(world: &World) 
     ];
     fs::write(world.workspace().join("connect.js"), CONNECT).unwrap();
     let arguments: Vec<_> = targets.iter().map(|target| format!("'{target}'")).collect();
-    let text = world
-        .run(&format!("node connect.js {}", arguments.join(" ")))
-        .await
-        .expect_success();
+    let text = world.run(&format!("node connect.js {}", arguments.join(" "))).await.expect_success();
     for target in &targets {
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(target.as_str()))
-            .expect("every address was tried");
+        let line =
+            text.lines().find(|line| line.starts_with(target.as_str())).expect("every address was tried");
         let code = &line[target.len() + 1..];
         // The step's own loopback is empty; everything else is prohibited by a rule.
-        let expected = if target.starts_with("127.") {
-            "ECONNREFUSED"
-        } else {
-            "EACCES"
-        };
+        let expected = if target.starts_with("127.") { "ECONNREFUSED" } else { "EACCES" };
         assert_eq!(code, expected, "{target}\n{text}");
     }
     assert!(listener.accept().is_err(), "somebody connected");
@@ -560,10 +461,7 @@ pub async fn a_cancelled_step_ends_at_once(world: &World) {
     let sleep = unique_sleep();
     let cancel = CancellationToken::new();
     let step = world.step(&format!("echo ready; setsid sleep {sleep} & sleep {sleep}"));
-    let outcome = world
-        .run_watching(&step, &cancel, |_| cancel.cancel())
-        .await
-        .unwrap();
+    let outcome = world.run_watching(&step, &cancel, |_| cancel.cancel()).await.unwrap();
     assert_eq!(outcome.exit, Exit::Cancelled);
     assert_eq!(outcome.text(), "ready\n");
     assert!(!is_running(&sleep));
@@ -572,10 +470,7 @@ pub async fn a_cancelled_step_ends_at_once(world: &World) {
 pub async fn a_step_cancelled_before_its_start_does_not_run(world: &World) {
     let cancel = CancellationToken::new();
     cancel.cancel();
-    let outcome = world
-        .run_watching(&world.step("touch ran"), &cancel, |_| {})
-        .await
-        .unwrap();
+    let outcome = world.run_watching(&world.step("touch ran"), &cancel, |_| {}).await.unwrap();
     assert_eq!(outcome.exit, Exit::Cancelled);
     assert!(!world.workspace().join("ran").exists());
 }
@@ -612,29 +507,14 @@ pub async fn steps_of_two_builds_run_side_by_side(world: &World) {
 }
 
 pub async fn node_and_npm_work(world: &World) {
-    let text = world
-        .run("node --version && npm --version && npx --version && git --version")
-        .await
-        .expect_success();
+    let text =
+        world.run("node --version && npm --version && npx --version && git --version").await.expect_success();
     assert!(text.starts_with('v') && text.contains("git version"), "{text}");
 }
 
 pub async fn packages_can_be_installed_and_stay_in_the_cache(world: &World) {
-    fs::write(
-        world.workspace().join("package.json"),
-        r#"{"dependencies":{"is-number":"7.0.0"}}"#,
-    )
-    .unwrap();
+    fs::write(world.workspace().join("package.json"), r#"{"dependencies":{"is-number":"7.0.0"}}"#).unwrap();
     world.run("npm install --no-audit").await.expect_success();
-    assert_eq!(
-        world
-            .run("node -p 'require(\"is-number\")(7)'")
-            .await
-            .expect_success(),
-        "true\n"
-    );
-    world
-        .run("rm -r node_modules && npm ci --offline --no-audit")
-        .await
-        .expect_success();
+    assert_eq!(world.run("node -p 'require(\"is-number\")(7)'").await.expect_success(), "true\n");
+    world.run("rm -r node_modules && npm ci --offline --no-audit").await.expect_success();
 }

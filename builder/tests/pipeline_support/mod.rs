@@ -82,10 +82,7 @@ impl World {
             secret_key: "test-secret".to_owned(),
         };
         let (changed, _) = watch::channel(0);
-        let api = Api {
-            state: Arc::default(),
-            changed,
-        };
+        let api = Api { state: Arc::default(), changed };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api_url = format!("http://{}", listener.local_addr().unwrap());
         let router = routes(api.clone());
@@ -103,9 +100,7 @@ impl World {
                 ..ExecutorConfig::default()
             },
             store: store_config.clone(),
-            git: GitPolicy {
-                http_hosts: vec![git.authority.clone()],
-            },
+            git: GitPolicy { http_hosts: vec![git.authority.clone()] },
         };
         let shutdown = CancellationToken::new();
         let builder = tokio::spawn(loggia_builder::run(config, shutdown.clone()));
@@ -159,8 +154,7 @@ impl World {
     pub(crate) async fn build(&self, assignment: &BuildAssignment) -> BuildReport {
         let reports = self.api().reports.len();
         self.enqueue(assignment);
-        self.wait_for("a report", |state| state.reports.len() > reports)
-            .await;
+        self.wait_for("a report", |state| state.reports.len() > reports).await;
         self.api().reports[reports].clone()
     }
 
@@ -183,26 +177,18 @@ impl World {
     }
 
     pub(crate) async fn manifest(&self, assignment: &BuildAssignment) -> Option<Manifest> {
-        let deployment = DeploymentRef {
-            project_id: assignment.project_id,
-            deployment_id: assignment.deployment_id,
-        };
+        let deployment =
+            DeploymentRef { project_id: assignment.project_id, deployment_id: assignment.deployment_id };
         self.store.find_manifest(deployment).await.unwrap()
     }
 
     /// The log of all builds as one text.
     pub(crate) fn log(&self) -> String {
-        self.api()
-            .log
-            .values()
-            .map(|line| format!("{}: {}\n", line.step.as_str(), line.text))
-            .collect()
+        self.api().log.values().map(|line| format!("{}: {}\n", line.step.as_str(), line.text)).collect()
     }
 
     pub(crate) fn workspaces(&self) -> usize {
-        std::fs::read_dir(self.dir.path().join("work/builds"))
-            .unwrap()
-            .count()
+        std::fs::read_dir(self.dir.path().join("work/builds")).unwrap().count()
     }
 }
 
@@ -263,11 +249,7 @@ async fn heartbeat(State(api): State<Api>, Path(_): Path<BuildId>, Json(body): J
         }
         let has = |text: &str| state.log.values().any(|line| line.text.contains(text));
         let cancelled = state.cancel_at.is_some_and(has);
-        Json(HeartbeatAnswer {
-            lease_secs: 1,
-            cancelled,
-        })
-        .into_response()
+        Json(HeartbeatAnswer { lease_secs: 1, cancelled }).into_response()
     })
 }
 
@@ -278,9 +260,7 @@ async fn log(State(api): State<Api>, Path(_): Path<BuildId>, Json(batch): Json<L
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
         state.lines_received += batch.lines.len();
-        state
-            .log
-            .extend(batch.lines.into_iter().map(|line| (line.sequence, line)));
+        state.log.extend(batch.lines.into_iter().map(|line| (line.sequence, line)));
         StatusCode::NO_CONTENT.into_response()
     })
 }

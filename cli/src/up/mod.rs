@@ -127,7 +127,7 @@ async fn run_parts(
         () = stop.cancelled() => Ok(()),
     };
     if started.is_ok() && !stop.is_cancelled() {
-        parts.spawn(named("the builder", loggia_builder::run(builder, stop.clone())));
+        parts.spawn(build_if_possible(builder, stop.clone()));
         parts.spawn(named("the edge", loggia_proxy::run(proxy, stop.clone())));
     }
     let outcome = match started {
@@ -173,6 +173,15 @@ async fn first_end(parts: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()
         Some(ended) => ended.context("a part of loggia")?,
         None => bail!("nothing is running"),
     }
+}
+
+/// Sites are served and uploads taken also where nothing can be built.
+async fn build_if_possible(config: loggia_builder::Config, stop: CancellationToken) -> anyhow::Result<()> {
+    if let Err(error) = loggia_builder::run(config, stop.clone()).await {
+        tracing::error!("Nothing is built here until this is mended and Loggia is started again: {error:#}");
+        stop.cancelled().await;
+    }
+    Ok(())
 }
 
 async fn named(part: &'static str, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -66,11 +66,7 @@ pub(crate) enum PostgresError {
          install version {cluster} again (`sudo apt-get install postgresql-{cluster}`), or move the data with pg_upgrade",
         .found.iter().map(u32::to_string).collect::<Vec<_>>().join(" and ")
     )]
-    OtherVersion {
-        home: PathBuf,
-        cluster: u32,
-        found: Vec<u32>,
-    },
+    OtherVersion { home: PathBuf, cluster: u32, found: Vec<u32> },
     #[error(
         "Postgres refuses to run as root, and there is neither a user `postgres` nor `nobody` to run it as"
     )]
@@ -82,18 +78,11 @@ pub(crate) enum PostgresError {
     #[error("the folder {0} is in the way: it belongs to another user")]
     ForeignFolder(PathBuf),
     #[error("{action} {path}: {cause}")]
-    Folder {
-        action: &'static str,
-        path: PathBuf,
-        cause: std::io::Error,
-    },
+    Folder { action: &'static str, path: PathBuf, cause: std::io::Error },
     #[error("{program} failed: {output}")]
     Program { program: &'static str, output: String },
     #[error("the private Postgres in {home} does not answer: {cause}")]
-    Silent {
-        home: PathBuf,
-        cause: tokio_postgres::Error,
-    },
+    Silent { home: PathBuf, cause: tokio_postgres::Error },
 }
 
 /// A running server. Dropping it leaves the server alone, and the next [`PrivatePostgres::start`] adopts it.
@@ -126,11 +115,7 @@ impl PrivatePostgres {
     /// How to connect: role and database `loggia`, through the socket.
     pub(crate) fn config(&self) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
-        config
-            .host_path(&self.socket_dir)
-            .port(PORT)
-            .user(USER)
-            .dbname(DATABASE);
+        config.host_path(&self.socket_dir).port(PORT).user(USER).dbname(DATABASE);
         config
     }
 
@@ -146,21 +131,13 @@ impl PrivatePostgres {
     }
 
     async fn ensure_database(&self) -> Result<(), PostgresError> {
-        let silent = |cause| PostgresError::Silent {
-            home: self.server.home.dir().to_owned(),
-            cause,
-        };
+        let silent = |cause| PostgresError::Silent { home: self.server.home.dir().to_owned(), cause };
         let mut maintenance = self.config();
         maintenance.dbname("postgres");
         let client = connect(&maintenance).await.map_err(silent)?;
-        let found = client
-            .query_opt("select 1 from pg_database where datname = $1", &[&DATABASE])
-            .await;
+        let found = client.query_opt("select 1 from pg_database where datname = $1", &[&DATABASE]).await;
         if found.map_err(silent)?.is_none() {
-            client
-                .batch_execute(&format!("create database {DATABASE}"))
-                .await
-                .map_err(silent)?;
+            client.batch_execute(&format!("create database {DATABASE}")).await.map_err(silent)?;
         }
         Ok(())
     }
@@ -186,9 +163,7 @@ async fn connect(config: &tokio_postgres::Config) -> Result<tokio_postgres::Clie
 
 fn is_starting(error: &tokio_postgres::Error) -> bool {
     // No code: nobody listens on the socket yet.
-    error
-        .code()
-        .is_none_or(|code| *code == SqlState::CANNOT_CONNECT_NOW)
+    error.code().is_none_or(|code| *code == SqlState::CANNOT_CONNECT_NOW)
 }
 
 #[derive(Debug)]
@@ -225,11 +200,7 @@ impl Server {
         if self.home.cluster_major()?.is_some() {
             return Ok(());
         }
-        tracing::info!(
-            "Making a private Postgres {} in {}",
-            self.installation.major,
-            self.home
-        );
+        tracing::info!("Making a private Postgres {} in {}", self.installation.major, self.home);
         let unfinished = self.home.clear_unfinished()?;
         let mut initdb = self.command("initdb");
         initdb.env("PGDATA", &unfinished).args([
@@ -262,10 +233,7 @@ impl Server {
             let log = self.home.log_tail();
             if !log.contains("still in use") || attempt == LAUNCH_TRIES_MAX {
                 let output = format!("{error}\nThe end of {}:\n{log}", self.home.log().display());
-                return Err(PostgresError::Program {
-                    program: "starting Postgres",
-                    output,
-                });
+                return Err(PostgresError::Program { program: "starting Postgres", output });
             }
             tokio::time::sleep(LAUNCH_PAUSE).await;
         }
@@ -293,19 +261,9 @@ impl Server {
     /// a shell line, where a folder called `$(…)` would be run.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.installation.bin_dir.join(program));
-        command
-            .current_dir(self.home.dir())
-            .env("PGDATA", self.home.cluster())
-            .env("LC_ALL", LOCALE);
+        command.current_dir(self.home.dir()).env("PGDATA", self.home.cluster()).env("LC_ALL", LOCALE);
         // A setting of the person's own shell must not point our tools at another server.
-        for name in [
-            "PGHOST",
-            "PGPORT",
-            "PGUSER",
-            "PGDATABASE",
-            "PGOPTIONS",
-            "PGSERVICE",
-        ] {
+        for name in ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGOPTIONS", "PGSERVICE"] {
             command.env_remove(name);
         }
         if let Some(account) = self.home.account() {
@@ -324,9 +282,5 @@ async fn succeed(program: &'static str, mut command: Command) -> Result<(), Post
         return Ok(());
     }
     let text = [output.stdout, output.stderr].concat();
-    Err(failed(format!(
-        "{}: {}",
-        output.status,
-        String::from_utf8_lossy(&text).trim()
-    )))
+    Err(failed(format!("{}: {}", output.status, String::from_utf8_lossy(&text).trim())))
 }

@@ -27,7 +27,9 @@ pub(super) async fn wait(url: &str) -> anyhow::Result<()> {
         }
     };
     let secs = ANSWER_WITHIN.as_secs();
-    tokio::time::timeout(ANSWER_WITHIN, asking).await.with_context(|| format!("{url} did not answer within {secs} s"))
+    tokio::time::timeout(ANSWER_WITHIN, asking)
+        .await
+        .with_context(|| format!("{url} did not answer within {secs} s"))
 }
 
 /// For programs that started us.
@@ -43,11 +45,17 @@ pub(super) fn announce(options: &Options, settings: &Settings<'_>, is_new: bool)
     let base = options.base_domain.as_str();
     println!();
     println!("Loggia is up.");
-    println!("  sites   http://<project>.{base}:{}  (https on port {})", options.http_port, options.https_port);
+    println!(
+        "  sites   http://<project>.{base}:{}  (https on port {})",
+        options.http_port, options.https_port
+    );
     println!("  api     {}", settings.api_url());
     if is_new {
         println!("  token   {}", settings.admin_token());
-        println!("          The admin token, shown this once; it is kept in {}", settings.data_dir.join("secrets.json").display());
+        println!(
+            "          The admin token, shown this once; it is kept in {}",
+            settings.data_dir.join("secrets.json").display()
+        );
     }
     println!();
     if let Some(file) = &options.ready_file {
@@ -57,7 +65,8 @@ pub(super) fn announce(options: &Options, settings: &Settings<'_>, is_new: bool)
             base_domain: base,
             admin_token: settings.admin_token(),
         };
-        write_private(file, &serde_json::to_vec(&ready)?).with_context(|| format!("writing {}", file.display()))?;
+        write_private(file, &serde_json::to_vec(&ready)?)
+            .with_context(|| format!("writing {}", file.display()))?;
     }
     Ok(())
 }
@@ -76,7 +85,8 @@ fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// Asks a site until it answers. Where `*.localhost` is not resolved by the system, it is loopback all the same.
 pub(super) async fn wait_for_site(url: &str) -> anyhow::Result<()> {
     let parsed = url::Url::parse(url)?;
-    let (host, port) = (parsed.host_str().context("a host")?.to_owned(), parsed.port_or_known_default().context("a port")?);
+    let (host, port) =
+        (parsed.host_str().context("a host")?.to_owned(), parsed.port_or_known_default().context("a port")?);
     let client = reqwest::Client::builder()
         .resolve(&host, ([127, 0, 0, 1], port).into())
         .timeout(Duration::from_secs(2))
@@ -86,5 +96,7 @@ pub(super) async fn wait_for_site(url: &str) -> anyhow::Result<()> {
             tokio::time::sleep(ASK_EVERY).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), asking).await.with_context(|| format!("{url} did not answer"))
+    tokio::time::timeout(Duration::from_secs(10), asking)
+        .await
+        .with_context(|| format!("{url} did not answer"))
 }

@@ -35,7 +35,11 @@ pub(super) struct Sample {
 
 impl Sample {
     /// Serves the sample's repository; nothing is pushed yet.
-    pub(super) async fn start(source: &Path, data_dir: &Path, stop: &CancellationToken) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        source: &Path,
+        data_dir: &Path,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Self> {
         let name = source.canonicalize().with_context(|| format!("the sample {}", source.display()))?;
         let slug: ProjectSlug = name
             .file_name()
@@ -72,7 +76,12 @@ impl Sample {
         }
     }
 
-    async fn follow(&mut self, api: &ApiClient, api_url: &str, stop: &CancellationToken) -> anyhow::Result<()> {
+    async fn follow(
+        &mut self,
+        api: &ApiClient,
+        api_url: &str,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
         let first_run = !self.repository().exists();
         if first_run {
             self.create_repository().await?;
@@ -184,7 +193,8 @@ impl Sample {
             "repository": { "name": self.slug, "full_name": format!("local/{}", self.slug), "clone_url": self.url() },
             "pusher": { "name": "you" },
         }))?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).context("a key of any length is fine")?;
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(secret.as_bytes()).context("a key of any length is fine")?;
         mac.update(&body);
         let signature = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
         let response = reqwest::Client::new()
@@ -244,7 +254,9 @@ fn describe_times(deployment: &Deployment) -> String {
     let parts: Vec<String> = deployment
         .timings
         .iter()
-        .map(|timing| format!("{} {}.{:02} s", timing.step.as_str(), timing.millis / 1000, timing.millis % 1000 / 10))
+        .map(|timing| {
+            format!("{} {}.{:02} s", timing.step.as_str(), timing.millis / 1000, timing.millis % 1000 / 10)
+        })
         .collect();
     parts.join(" · ")
 }
@@ -287,7 +299,9 @@ async fn run_git(dir: &Path, args: &[&str]) -> anyhow::Result<String> {
 
 /// What belongs to the project: not what its own builds left there.
 fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let wanted = |entry: &walkdir::DirEntry| !matches!(entry.file_name().to_str(), Some("node_modules" | "dist" | ".git"));
+    let wanted = |entry: &walkdir::DirEntry| {
+        !matches!(entry.file_name().to_str(), Some("node_modules" | "dist" | ".git"))
+    };
     for entry in walkdir::WalkDir::new(from).min_depth(1).into_iter().filter_entry(wanted) {
         let entry = entry?;
         let target = to.join(entry.path().strip_prefix(from)?);

@@ -23,7 +23,8 @@ impl Secrets {
         let file = data_dir.join("secrets.json");
         match std::fs::read(&file) {
             Ok(bytes) => {
-                let secrets = serde_json::from_slice(&bytes).with_context(|| format!("reading {}", file.display()))?;
+                let secrets =
+                    serde_json::from_slice(&bytes).with_context(|| format!("reading {}", file.display()))?;
                 Ok((secrets, false))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

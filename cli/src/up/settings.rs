@@ -55,7 +55,10 @@ impl Settings<'_> {
         let defaults = [
             ("LOGGIA_API_LISTEN", format!("127.0.0.1:{api}")),
             ("LOGGIA_API_PUBLIC_URL", format!("http://localhost:{api}")),
-            ("LOGGIA_EDGE_PUBLIC_URL", format!("http://{base}{}", if http == 80 { String::new() } else { format!(":{http}") })),
+            (
+                "LOGGIA_EDGE_PUBLIC_URL",
+                format!("http://{base}{}", if http == 80 { String::new() } else { format!(":{http}") }),
+            ),
             ("LOGGIA_PROXY_LISTEN", format!("0.0.0.0:{http}")),
             ("LOGGIA_S3_BUCKET", BUCKET.to_owned()),
         ];

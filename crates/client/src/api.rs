@@ -26,7 +26,9 @@ impl ApiClient {
     }
 
     pub async fn create_project(&self, body: &CreateProject) -> Result<CreatedProject, ClientError> {
-        self.http.json(self.http.request(Method::POST, "/api/v1/projects").json(body).timeout(CALL_TIMEOUT)).await
+        self.http
+            .json(self.http.request(Method::POST, "/api/v1/projects").json(body).timeout(CALL_TIMEOUT))
+            .await
     }
 
     pub async fn list_projects(&self, cursor: Option<&str>) -> Result<Page<Project>, ClientError> {
@@ -38,7 +40,11 @@ impl ApiClient {
         self.http.find(self.project(Method::GET, slug, "")).await
     }
 
-    pub async fn update_project(&self, slug: &ProjectSlug, body: &UpdateProject) -> Result<Project, ClientError> {
+    pub async fn update_project(
+        &self,
+        slug: &ProjectSlug,
+        body: &UpdateProject,
+    ) -> Result<Project, ClientError> {
         self.http.json(self.project(Method::PATCH, slug, "").json(body)).await
     }
 
@@ -71,8 +77,10 @@ impl ApiClient {
         hash: ContentHash,
         file: &Path,
     ) -> Result<(), ClientError> {
-        let cannot_read =
-            |error: std::io::Error| ClientError::Protocol { url: file.display().to_string(), cause: error.to_string() };
+        let cannot_read = |error: std::io::Error| ClientError::Protocol {
+            url: file.display().to_string(),
+            cause: error.to_string(),
+        };
         let opened = tokio::fs::File::open(file).await.map_err(cannot_read)?;
         let size = opened.metadata().await.map_err(cannot_read)?.len();
         let request = self
@@ -83,7 +91,11 @@ impl ApiClient {
         self.http.send(request).await.map(drop)
     }
 
-    pub async fn finish_upload(&self, slug: &ProjectSlug, id: DeploymentId) -> Result<Deployment, ClientError> {
+    pub async fn finish_upload(
+        &self,
+        slug: &ProjectSlug,
+        id: DeploymentId,
+    ) -> Result<Deployment, ClientError> {
         self.http.json(self.project(Method::POST, slug, &format!("/deployments/{id}/finish"))).await
     }
 
@@ -95,7 +107,11 @@ impl ApiClient {
         self.http.json(self.project(Method::GET, slug, "/deployments").query(&[("after", cursor)])).await
     }
 
-    pub async fn get_deployment(&self, slug: &ProjectSlug, id: DeploymentId) -> Result<Deployment, ClientError> {
+    pub async fn get_deployment(
+        &self,
+        slug: &ProjectSlug,
+        id: DeploymentId,
+    ) -> Result<Deployment, ClientError> {
         self.http.json(self.project(Method::GET, slug, &format!("/deployments/{id}"))).await
     }
 
@@ -109,7 +125,11 @@ impl ApiClient {
         self.http.json(self.project(Method::GET, slug, &format!("/deployments/{id}/log?from={from}"))).await
     }
 
-    pub async fn cancel_deployment(&self, slug: &ProjectSlug, id: DeploymentId) -> Result<Deployment, ClientError> {
+    pub async fn cancel_deployment(
+        &self,
+        slug: &ProjectSlug,
+        id: DeploymentId,
+    ) -> Result<Deployment, ClientError> {
         self.http.json(self.project(Method::POST, slug, &format!("/deployments/{id}/cancel"))).await
     }
 

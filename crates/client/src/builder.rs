@@ -35,7 +35,11 @@ impl BuilderClient {
         response.json().await.map(Some).map_err(|error| self.http.unreachable(&error))
     }
 
-    pub async fn heartbeat(&self, build_id: BuildId, body: &Heartbeat) -> Result<HeartbeatAnswer, ClientError> {
+    pub async fn heartbeat(
+        &self,
+        build_id: BuildId,
+        body: &Heartbeat,
+    ) -> Result<HeartbeatAnswer, ClientError> {
         let request = self.http.request(Method::POST, &format!("/internal/v1/builds/{build_id}/heartbeat"));
         self.http.json(request.json(body).timeout(CALL_TIMEOUT)).await
     }

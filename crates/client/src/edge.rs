@@ -50,9 +50,10 @@ impl EdgeClient {
                 Ok(event) if event.data.is_empty() => None,
                 Ok(event) => serde_json::from_str(&event.data).ok().map(Ok),
                 Err(eventsource_stream::EventStreamError::Transport(error)) => Some(Err(error)),
-                Err(error) => {
-                    Some(Err(ClientError::Protocol { url: String::from("/internal/v1/events"), cause: error.to_string() }))
-                }
+                Err(error) => Some(Err(ClientError::Protocol {
+                    url: String::from("/internal/v1/events"),
+                    cause: error.to_string(),
+                })),
             };
             std::future::ready(decoded)
         }))

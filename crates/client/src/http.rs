@@ -81,7 +81,10 @@ impl Http {
     }
 
     /// As [`Http::json`], with 404 as `None`.
-    pub(crate) async fn find<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Option<T>, ClientError> {
+    pub(crate) async fn find<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<Option<T>, ClientError> {
         match self.json(request).await {
             Ok(value) => Ok(Some(value)),
             Err(ClientError::Refused { status: 404, .. }) => Ok(None),
@@ -103,7 +106,9 @@ impl Http {
     async fn refused(&self, status: StatusCode, response: Response) -> ClientError {
         let text = response.text().await.unwrap_or_default();
         match serde_json::from_str::<ErrorBody>(&text) {
-            Ok(body) => ClientError::Refused { status: status.as_u16(), code: body.code, message: body.message },
+            Ok(body) => {
+                ClientError::Refused { status: status.as_u16(), code: body.code, message: body.message }
+            }
             Err(_) => ClientError::Refused {
                 status: status.as_u16(),
                 code: format!("http_{}", status.as_u16()),

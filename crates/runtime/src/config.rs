@@ -39,7 +39,9 @@ impl Env {
             Ok(value) => value,
             Err(error) => {
                 self.mistakes.push(format!("{name}={text:?}: {error} (a good value: {default})"));
-                default.parse().unwrap_or_else(|error| panic!("the default of {name} does not parse: {error}"))
+                default
+                    .parse()
+                    .unwrap_or_else(|error| panic!("the default of {name} does not parse: {error}"))
             }
         }
     }

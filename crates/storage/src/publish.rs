@@ -35,7 +35,8 @@ pub async fn write_manifest(
     entries: Vec<NewEntry>,
 ) -> Result<ManifestWrite, StoreError> {
     let deployment = facts.deployment;
-    let bytes = Manifest::encode(facts, entries).map_err(|cause| StoreError::Manifest { deployment, cause })?;
+    let bytes =
+        Manifest::encode(facts, entries).map_err(|cause| StoreError::Manifest { deployment, cause })?;
     store.put_manifest(deployment, bytes).await
 }
 

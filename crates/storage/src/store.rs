@@ -100,13 +100,19 @@ impl Store {
     }
 
     /// Writes the manifest unless there is one already: of two builders that end at once, one wins whole.
-    pub async fn put_manifest(&self, deployment: DeploymentRef, bytes: Vec<u8>) -> Result<ManifestWrite, StoreError> {
+    pub async fn put_manifest(
+        &self,
+        deployment: DeploymentRef,
+        bytes: Vec<u8>,
+    ) -> Result<ManifestWrite, StoreError> {
         let key = ObjectKey::manifest(deployment);
         let put = self.client.put_object().bucket(&self.bucket).key(key.as_str()).if_none_match("*");
         match put.body(ByteStream::from(bytes)).send().await {
             Ok(_) => Ok(ManifestWrite::Written),
             // 409: S3's answer while another conditional write to the key is under way.
-            Err(error) if matches!(error.code(), Some("PreconditionFailed" | "ConditionalRequestConflict")) => {
+            Err(error)
+                if matches!(error.code(), Some("PreconditionFailed" | "ConditionalRequestConflict")) =>
+            {
                 Ok(ManifestWrite::AlreadyThere)
             }
             Err(error) => Err(failed(&format!("write {key}"), error)),
@@ -115,7 +121,12 @@ impl Store {
 
     /// Uploads a file for a manifest entry. The store compares the content with the entry's SHA-256, so a
     /// file that changed since it was hashed is refused.
-    pub async fn put_file(&self, project_id: ProjectId, entry: &NewEntry, file: &Path) -> Result<(), StoreError> {
+    pub async fn put_file(
+        &self,
+        project_id: ProjectId,
+        entry: &NewEntry,
+        file: &Path,
+    ) -> Result<(), StoreError> {
         let local = |cause: String| StoreError::LocalFile { path: file.display().to_string(), cause };
         let body = ByteStream::from_path(file).await.map_err(|error| local(error.to_string()))?;
         let key = ObjectKey::file(project_id, entry.folder, &entry.path);
@@ -145,7 +156,9 @@ impl Store {
     pub async fn ensure_bucket(&self) -> Result<(), StoreError> {
         match self.client.create_bucket().bucket(&self.bucket).send().await {
             Ok(_) => Ok(()),
-            Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => Ok(()),
+            Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => {
+                Ok(())
+            }
             Err(error) => Err(failed("create the bucket", error)),
         }
     }
@@ -161,7 +174,10 @@ impl Store {
             return Err(StoreError::Refused { action: action.to_owned(), code: "TooLarge".into(), cause });
         }
         let body = answer.body.collect().await;
-        let body = body.map_err(|error| StoreError::Unavailable { action: action.to_owned(), cause: error.to_string() })?;
+        let body = body.map_err(|error| StoreError::Unavailable {
+            action: action.to_owned(),
+            cause: error.to_string(),
+        })?;
         Ok(Some(body.to_vec()))
     }
 }

@@ -24,8 +24,10 @@ struct Row {
 }
 
 fn main() {
-    let deployment =
-        DeploymentRef { project_id: ProjectId::from_parts(1, 1), deployment_id: DeploymentId::from_parts(2, 2) };
+    let deployment = DeploymentRef {
+        project_id: ProjectId::from_parts(1, 1),
+        deployment_id: DeploymentId::from_parts(2, 2),
+    };
     let facts = Facts {
         deployment,
         created_at: Timestamp::from_unix_secs(0).unwrap(),

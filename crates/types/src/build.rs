@@ -5,13 +5,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ProjectSlug;
 use crate::git::{BranchName, CommitSha, RepositoryUrl};
 use crate::id::{BuildId, DeploymentId, ProjectId};
 use crate::object_key::{DeploymentRef, FolderRef};
 use crate::problem::Problem;
 use crate::publish::PublishCounts;
 use crate::timestamp::Timestamp;
-use crate::ProjectSlug;
 
 /// The two environments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

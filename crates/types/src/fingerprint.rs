@@ -4,19 +4,29 @@
 //! test is strict; outside a bundler's own folder it wants more.
 
 /// Folders in which a bundler puts hashed names: Vite, Astro, SvelteKit, Next, Nuxt, CRA, Parcel, Angular.
-const HASHED_FOLDERS: &[&str] =
-    &["assets/", "_astro/", "_app/immutable/", "_next/static/", "_nuxt/", "static/js/", "static/css/", "static/media/"];
+const HASHED_FOLDERS: &[&str] = &[
+    "assets/",
+    "_astro/",
+    "_app/immutable/",
+    "_next/static/",
+    "_nuxt/",
+    "static/js/",
+    "static/css/",
+    "static/media/",
+];
 
 /// Bundlers write 8 (Vite, Rollup, webpack) to 64 (a whole SHA-256) characters.
 const HASH_LEN: std::ops::RangeInclusive<usize> = 8..=64;
 
 pub fn is_fingerprinted(path: &str) -> bool {
-    let (folder, name) = path.rsplit_once('/').map_or(("", path), |(_, name)| (&path[..path.len() - name.len()], name));
+    let (folder, name) =
+        path.rsplit_once('/').map_or(("", path), |(_, name)| (&path[..path.len() - name.len()], name));
     // A page's URL is what people share; it is never immutable.
     if name.ends_with(".html") {
         return false;
     }
-    let bundler = HASHED_FOLDERS.iter().any(|known| folder.starts_with(known) || folder.contains(&format!("/{known}")));
+    let bundler =
+        HASHED_FOLDERS.iter().any(|known| folder.starts_with(known) || folder.contains(&format!("/{known}")));
     // `index-DiwrgTda.js`, `main.3f2a91bc.chunk.js`, `3f2a91bc.js`: any part between dots may end in a hash.
     name.split('.').enumerate().any(|(at, part)| ends_in_hash(part, at == 0, bundler))
 }
@@ -59,13 +69,18 @@ fn looks_random(text: &str, bundler: bool) -> bool {
     }
     let count = |class| classes.iter().filter(|c| **c == class).count();
     let (digits, letters) = (count(Class::Digit), count(Class::Lower) + count(Class::Upper));
-    let hex = text.bytes().all(|b| b.is_ascii_hexdigit()) && (count(Class::Lower) == 0 || count(Class::Upper) == 0);
+    let hex =
+        text.bytes().all(|b| b.is_ascii_hexdigit()) && (count(Class::Lower) == 0 || count(Class::Upper) == 0);
     if hex && digits >= 2 && letters >= 1 {
         return true;
     }
     let changes = classes.windows(2).filter(|pair| pair[0] != pair[1]).count();
     // `DiwrgTda` changes 3 times, `version2` once, `MacBook2` 4 times.
-    if bundler { changes >= 2 && letters >= 4 } else { changes >= 4 && digits > 0 && count(Class::Upper) > 1 && count(Class::Lower) > 1 && text.len() >= 10 }
+    if bundler {
+        changes >= 2 && letters >= 4
+    } else {
+        changes >= 4 && digits > 0 && count(Class::Upper) > 1 && count(Class::Lower) > 1 && text.len() >= 10
+    }
 }
 
 #[cfg(test)]

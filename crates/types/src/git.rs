@@ -24,7 +24,8 @@ impl CommitSha {
 impl FromStr for CommitSha {
     type Err = InvalidCommit;
     fn from_str(text: &str) -> Result<Self, InvalidCommit> {
-        let valid = matches!(text.len(), 40 | 64) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let valid =
+            matches!(text.len(), 40 | 64) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if valid { Ok(Self(text.into())) } else { Err(InvalidCommit(text.chars().take(80).collect())) }
     }
 }
@@ -57,7 +58,8 @@ impl FromStr for BranchName {
 
     /// The rules of git-check-ref-format(1), and no leading `-`: such a name looks like an option.
     fn from_str(text: &str) -> Result<Self, InvalidBranch> {
-        let component_ok = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+        let component_ok =
+            |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
         let odd = |c: char| c.is_control() || matches!(c, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\');
         let valid = text.len() <= BRANCH_LEN_MAX
             && text != "@"
@@ -156,8 +158,28 @@ mod tests {
             assert!(good.parse::<BranchName>().is_ok(), "{good:?}");
         }
         for bad in [
-            "", "-x", "--upload-pack=x", "a..b", "a b", "a~1", "a^", "a:b", "/a", "a/", "a//b", "a.lock", ".a",
-            "a/.b", "@", "a@{b", "a\\b", "a\nb", "a.", "a?", "a*", "a[",
+            "",
+            "-x",
+            "--upload-pack=x",
+            "a..b",
+            "a b",
+            "a~1",
+            "a^",
+            "a:b",
+            "/a",
+            "a/",
+            "a//b",
+            "a.lock",
+            ".a",
+            "a/.b",
+            "@",
+            "a@{b",
+            "a\\b",
+            "a\nb",
+            "a.",
+            "a?",
+            "a*",
+            "a[",
         ] {
             assert!(bad.parse::<BranchName>().is_err(), "{bad:?}");
         }

@@ -83,7 +83,8 @@ impl FromStr for Hostname {
         if text.is_ascii() {
             return Self::from_ascii(text);
         }
-        let ascii = idna::domain_to_ascii_strict(text).map_err(|_| InvalidHostname::Syntax(shortened(text)))?;
+        let ascii =
+            idna::domain_to_ascii_strict(text).map_err(|_| InvalidHostname::Syntax(shortened(text)))?;
         Self::from_ascii(&ascii)
     }
 }

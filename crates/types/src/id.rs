@@ -13,7 +13,9 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 pub const ID_LEN: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("an id has 16 characters of 0-9 and a-z without i, l, o and u, for example 01jd3k8mxv7e2q4r, got {0:?}")]
+#[error(
+    "an id has 16 characters of 0-9 and a-z without i, l, o and u, for example 01jd3k8mxv7e2q4r, got {0:?}"
+)]
 pub struct InvalidId(String);
 
 /// The text of an id, inline: copying and hashing one costs no allocation.
@@ -138,7 +140,9 @@ mod tests {
 
     #[test]
     fn text_that_is_no_id_is_refused() {
-        for text in ["", "short", "0123456789abcdeI", "0123456789abcdefg", "0123456789ABCDEF", "../../../../etc/p"] {
+        for text in
+            ["", "short", "0123456789abcdeI", "0123456789abcdefg", "0123456789ABCDEF", "../../../../etc/p"]
+        {
             assert!(text.parse::<DeploymentId>().is_err(), "{text:?}");
         }
     }

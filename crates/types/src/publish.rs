@@ -170,9 +170,16 @@ mod tests {
     #[test]
     fn only_what_changed_is_uploaded_and_the_rest_stays_where_it_is() {
         let (first, one) = published(&[("index.html", "1"), ("a.css", "a"), ("b.css", "b")], 1, None);
-        assert_eq!(first.counts(), PublishCounts { files: 3, bytes: 3, uploaded: 3, uploaded_bytes: 3, reused: 0 });
-        let (second, two) = published(&[("index.html", "2"), ("a.css", "a"), ("moved.css", "b")], 2, Some(&one));
-        assert_eq!(second.counts(), PublishCounts { files: 3, bytes: 3, uploaded: 2, uploaded_bytes: 2, reused: 1 });
+        assert_eq!(
+            first.counts(),
+            PublishCounts { files: 3, bytes: 3, uploaded: 3, uploaded_bytes: 3, reused: 0 }
+        );
+        let (second, two) =
+            published(&[("index.html", "2"), ("a.css", "a"), ("moved.css", "b")], 2, Some(&one));
+        assert_eq!(
+            second.counts(),
+            PublishCounts { files: 3, bytes: 3, uploaded: 2, uploaded_bytes: 2, reused: 1 }
+        );
         let (_, three) = published(&[("a.css", "a"), ("index.html", "2")], 3, Some(&two));
         assert_eq!(three.find("a.css").map(|e| e.folder()), Some(folder(1)));
         assert_eq!(three.find("index.html").map(|e| e.folder()), Some(folder(2)));

@@ -7,9 +7,36 @@ pub const PROJECT_SLUG_LEN_MAX: usize = 40;
 
 /// Names that would let a tenant pose as the platform, or that browsers and mail clients ask for by themselves.
 const RESERVED: &[&str] = &[
-    "admin", "api", "app", "assets", "autoconfig", "autodiscover", "cdn", "dashboard", "dns", "edge", "ftp",
-    "git", "imap", "internal", "isatap", "localhost", "loggia", "login", "mail", "mx", "ns", "ns1", "ns2", "pop",
-    "root", "smtp", "status", "webmail", "wpad", "www",
+    "admin",
+    "api",
+    "app",
+    "assets",
+    "autoconfig",
+    "autodiscover",
+    "cdn",
+    "dashboard",
+    "dns",
+    "edge",
+    "ftp",
+    "git",
+    "imap",
+    "internal",
+    "isatap",
+    "localhost",
+    "loggia",
+    "login",
+    "mail",
+    "mx",
+    "ns",
+    "ns1",
+    "ns2",
+    "pop",
+    "root",
+    "smtp",
+    "status",
+    "webmail",
+    "wpad",
+    "www",
 ];
 
 /// Lower-case letters, digits and single hyphens, e.g. `blog`.
@@ -99,6 +126,9 @@ mod tests {
     #[test]
     fn a_bad_slug_dies_in_the_json() {
         assert!(serde_json::from_str::<ProjectSlug>(r#""Bad Slug""#).is_err());
-        assert_eq!(serde_json::from_str::<ProjectSlug>(r#""blog""#).map(|s| s.to_string()).ok(), Some("blog".into()));
+        assert_eq!(
+            serde_json::from_str::<ProjectSlug>(r#""blog""#).map(|s| s.to_string()).ok(),
+            Some("blog".into())
+        );
     }
 }

@@ -18,7 +18,13 @@ async fn fails(mut fleet: Fleet, script: &str, settings: &[(&'static str, &str)]
     let project = fleet.project("shop").await;
     let good = fleet.push(&project, projects::scripted(GOOD).path(), "main").await;
     let ended = fleet.ended(&project, good).await;
-    assert_eq!(ended.status, DeploymentStatus::Live, "{:?}\n{}", ended.failure, fleet.log(&project, good).await);
+    assert_eq!(
+        ended.status,
+        DeploymentStatus::Live,
+        "{:?}\n{}",
+        ended.failure,
+        fleet.log(&project, good).await
+    );
     let bad = fleet.push(&project, projects::scripted(script).path(), "main").await;
     let deployment = fleet.ended(&project, bad).await;
     assert_eq!(deployment.status, DeploymentStatus::Failed);
@@ -87,10 +93,14 @@ async fn a_lock_file_that_does_not_match_is_a_problem_and_no_failure() {
     let _builder = fleet.start_builder("builder");
     let project = fleet.project("shop").await;
     let source = projects::scripted(GOOD);
-    let package = r#"{"name":"scripted","scripts":{"build":"node build.mjs"},"dependencies":{"is-number":"^7.0.0"}}"#;
+    let package =
+        r#"{"name":"scripted","scripts":{"build":"node build.mjs"},"dependencies":{"is-number":"^7.0.0"}}"#;
     std::fs::write(source.path().join("package.json"), package).unwrap();
     let id = fleet.push(&project, source.path(), "main").await;
     let deployment = fleet.ended(&project, id).await;
     assert_eq!(deployment.status, DeploymentStatus::Live, "{:?}", deployment.failure);
-    assert!(deployment.problems.iter().any(|problem| problem.message.contains("lock file")), "{deployment:?}");
+    assert!(
+        deployment.problems.iter().any(|problem| problem.message.contains("lock file")),
+        "{deployment:?}"
+    );
 }

@@ -83,7 +83,9 @@ async fn known_hosts_are_served_without_api_and_postgres_also_after_a_restart_of
     let builder = fleet.start_builder("builder");
     let project = fleet.project("shop").await;
     fleet.project("never-visited").await;
-    let id = fleet.push(&project, projects::plain(&[("index.html", "standing"), ("a/b.txt", "deep")]).path(), "main").await;
+    let id = fleet
+        .push(&project, projects::plain(&[("index.html", "standing"), ("a/b.txt", "deep")]).path(), "main")
+        .await;
     assert_eq!(fleet.ended(&project, id).await.status, DeploymentStatus::Live);
     assert_eq!(fleet.visitor.get("shop.localhost", "/").await.body, "standing");
 

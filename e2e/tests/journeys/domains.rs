@@ -15,7 +15,8 @@ async fn a_domain_is_served_once_its_zone_proves_it_and_unknown_after_its_remova
     assert_eq!(fleet.ended(&project, id).await.status, DeploymentStatus::Live);
 
     let host = "www.example.com";
-    let domain = fleet.api.add_domain(&slug("shop"), &AddDomain { hostname: host.parse().unwrap() }).await.unwrap();
+    let domain =
+        fleet.api.add_domain(&slug("shop"), &AddDomain { hostname: host.parse().unwrap() }).await.unwrap();
     let refused = async |word: &str| {
         let error = eventually("the name server answers", SOON, || async {
             let error = fleet.api.verify_domain(&slug("shop"), domain.id).await.unwrap_err();
@@ -23,7 +24,10 @@ async fn a_domain_is_served_once_its_zone_proves_it_and_unknown_after_its_remova
         })
         .await;
         assert_eq!(error.code(), Some("domain_not_verified"), "{error}");
-        assert!(error.to_string().contains(word) && error.to_string().contains(&domain.record.value), "{error}");
+        assert!(
+            error.to_string().contains(word) && error.to_string().contains(&domain.record.value),
+            "{error}"
+        );
         assert_eq!(fleet.visitor.get(host, "/").await.status, 404);
     };
     refused("no such record").await;

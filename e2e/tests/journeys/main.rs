@@ -4,6 +4,7 @@
 mod builds;
 mod crashes;
 mod domains;
+mod payloads;
 mod pushes;
 mod refusals;
 mod up;

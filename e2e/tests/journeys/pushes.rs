@@ -56,11 +56,13 @@ async fn the_site_answers(fleet: &Fleet) {
     assert_eq!((deep.status, deep.body.as_str()), (200, page.body.as_str()), "a deep link gives the shell");
     assert_eq!(fleet.visitor.get("shop.localhost", "/assets/missing.js").await.status, 404);
 
-    let script = page.body.split('"').find(|part| part.starts_with("/assets/") && part.ends_with(".js")).unwrap();
+    let script =
+        page.body.split('"').find(|part| part.starts_with("/assets/") && part.ends_with(".js")).unwrap();
     let answer = fleet.visitor.get("shop.localhost", script).await;
     assert_eq!((answer.status, answer.header("content-type")), (200, "text/javascript; charset=utf-8"));
     assert_eq!(answer.header("cache-control"), "public, max-age=31536000, immutable");
-    let again = fleet.visitor.get_with("shop.localhost", script, &[("if-none-match", answer.header("etag"))]).await;
+    let again =
+        fleet.visitor.get_with("shop.localhost", script, &[("if-none-match", answer.header("etag"))]).await;
     assert_eq!((again.status, again.body.len()), (304, 0));
     let part = fleet.visitor.get_with("shop.localhost", script, &[("range", "bytes=5-9")]).await;
     assert_eq!((part.status, part.body.as_str()), (206, &answer.body[5..10]));
@@ -100,7 +102,13 @@ async fn the_same_project_is_built_in_the_sandbox_of_a_machine_without_an_engine
     let source = projects::vite_react();
     let id = fleet.push(&project, source.path(), "main").await;
     let deployment = fleet.ended(&project, id).await;
-    assert_eq!(deployment.status, DeploymentStatus::Live, "{:?}\n{}", deployment.failure, fleet.log(&project, id).await);
+    assert_eq!(
+        deployment.status,
+        DeploymentStatus::Live,
+        "{:?}\n{}",
+        deployment.failure,
+        fleet.log(&project, id).await
+    );
     the_site_answers(&fleet).await;
 }
 

@@ -30,7 +30,9 @@ async fn what_is_wrong_gets_the_right_answer_and_leaves_nothing_behind() {
     let unknown = fleet.visitor.get("nobody.localhost", "/").await;
     assert_eq!(unknown.status, 404);
     assert!(unknown.body.contains("nobody.localhost"), "{}", unknown.body);
-    for target in ["/../index.html", "/..%2f..%2fetc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/a/..%5c..%5cx", "/%00"] {
+    for target in
+        ["/../index.html", "/..%2f..%2fetc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/a/..%5c..%5cx", "/%00"]
+    {
         let head = format!("GET {target} HTTP/1.1\r\nHost: shop.localhost\r\nConnection: close\r\n\r\n");
         let status = fleet.visitor.raw(head.as_bytes()).await;
         assert!(matches!(status, 400 | 404), "{target} gave {status}");

@@ -22,8 +22,19 @@ fn start(dir: &Path, ports: &Ports) -> Process {
     let sample = repository_root().join("examples/hello");
     let numbers = [ports.http, ports.https, ports.api].map(|port| port.to_string());
     let args = [
-        "up", "--data-dir", "data", "--ready-file", ready.to_str().unwrap(), "--sample", sample.to_str().unwrap(),
-        "--http-port", &numbers[0], "--https-port", &numbers[1], "--api-port", &numbers[2],
+        "up",
+        "--data-dir",
+        "data",
+        "--ready-file",
+        ready.to_str().unwrap(),
+        "--sample",
+        sample.to_str().unwrap(),
+        "--http-port",
+        &numbers[0],
+        "--https-port",
+        &numbers[1],
+        "--api-port",
+        &numbers[2],
     ];
     let mut env = vec![("LOGGIA_BUILD_EXECUTOR", "sandbox".to_owned())];
     env.extend(ca_file().map(|file| ("LOGGIA_BUILD_CA_FILE", file)));
@@ -47,11 +58,15 @@ async fn loggia_up_shows_the_sample_takes_a_folder_and_keeps_everything_over_a_r
     let up = start(dir.path(), &ports);
     let told = ready(dir.path()).await;
     assert_eq!(told["base_domain"], "localhost");
-    let page = eventually("the sample is live", BUILD_WITHIN, || visitor.try_get("hello.localhost", "/")).await;
+    let page =
+        eventually("the sample is live", BUILD_WITHIN, || visitor.try_get("hello.localhost", "/")).await;
     assert!(page.body.contains("<html"), "{}", page.body);
     eventually("the parts of the time are told", Duration::from_secs(30), || async {
         let log = up.log();
-        ["queue", "checkout", "install", "build", "upload", "switch"].iter().all(|part| log.contains(part)).then_some(())
+        ["queue", "checkout", "install", "build", "upload", "switch"]
+            .iter()
+            .all(|part| log.contains(part))
+            .then_some(())
     })
     .await;
     https_answers(ports.https).await;

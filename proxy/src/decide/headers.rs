@@ -53,11 +53,7 @@ pub fn of_decision(decision: &Decision<'_>, manifest: &Manifest, indexable: bool
             headers.insert(CACHE_CONTROL, NO_STORE);
             headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-            insert(
-                &mut parts,
-                CONTENT_RANGE,
-                &format!("bytes */{}", served.entry.size()),
-            );
+            insert(&mut parts, CONTENT_RANGE, &format!("bytes */{}", served.entry.size()));
         }
         Decision::Redirect { location } => {
             headers.insert(CACHE_CONTROL, REVALIDATE);
@@ -76,11 +72,9 @@ pub fn of_decision(decision: &Decision<'_>, manifest: &Manifest, indexable: bool
 
 fn status(decision: &Decision<'_>) -> StatusCode {
     match decision {
-        Decision::Whole(Served {
-            role: Role::NotFoundPage,
-            ..
-        })
-        | Decision::NotFound => StatusCode::NOT_FOUND,
+        Decision::Whole(Served { role: Role::NotFoundPage, .. }) | Decision::NotFound => {
+            StatusCode::NOT_FOUND
+        }
         Decision::Whole(_) => StatusCode::OK,
         Decision::Part(..) => StatusCode::PARTIAL_CONTENT,
         Decision::NotModified(_) => StatusCode::NOT_MODIFIED,
@@ -97,13 +91,8 @@ fn blank(status: StatusCode) -> Parts {
     let mut parts = Response::new(()).into_parts().0;
     parts.status = status;
     parts.headers.insert(SERVER, HeaderValue::from_static("loggia"));
-    parts
-        .headers
-        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    parts.headers.insert(
-        REFERRER_POLICY,
-        HeaderValue::from_static("strict-origin-when-cross-origin"),
-    );
+    parts.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    parts.headers.insert(REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin"));
     parts
 }
 
@@ -122,14 +111,8 @@ fn describe(parts: &mut Parts, served: Served<'_>, manifest: &Manifest) {
     }
     let validators = Validators::new(entry.hash().etag(), manifest.facts().created_at);
     insert(parts, ETAG, &validators.etag);
-    insert(
-        parts,
-        LAST_MODIFIED,
-        &httpdate::fmt_http_date(validators.last_modified),
-    );
-    parts
-        .headers
-        .insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    insert(parts, LAST_MODIFIED, &httpdate::fmt_http_date(validators.last_modified));
+    parts.headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if served.role == Role::Shell {
         parts.headers.insert(VARY, SHELL_VARY);
     }

@@ -28,9 +28,7 @@ pub(super) fn find<'m>(manifest: &'m Manifest, pieces: &[&str]) -> Option<Entry<
     let mut buffer = [0; SITE_PATH_LEN_MAX];
     let mut len = 0;
     for piece in pieces {
-        buffer
-            .get_mut(len..len + piece.len())?
-            .copy_from_slice(piece.as_bytes());
+        buffer.get_mut(len..len + piece.len())?.copy_from_slice(piece.as_bytes());
         len += piece.len();
     }
     manifest.find(std::str::from_utf8(&buffer[..len]).ok()?)
@@ -44,9 +42,7 @@ pub(super) fn auto_trailing_slash<'m, 'p>(manifest: &'m Manifest, path: &'p str)
     if let Some(entry) = find(manifest, &[folder, "index.html"]) {
         return Resolution::File(entry);
     }
-    let redirect = folder
-        .strip_suffix('/')
-        .and_then(|base| to_file(manifest, &[base, ".html"], base));
+    let redirect = folder.strip_suffix('/').and_then(|base| to_file(manifest, &[base, ".html"], base));
     redirect.map_or(Resolution::Nothing, Resolution::Redirect)
 }
 
@@ -76,9 +72,7 @@ fn shorter<'p>(manifest: &Manifest, path: &'p str, is_file: bool) -> Option<Plac
     if let Some(folder) = strip_name(path, "index.html") {
         return index_of(manifest, folder);
     }
-    let base = path
-        .strip_suffix(".html")
-        .filter(|base| folder_of(base).is_none())?;
+    let base = path.strip_suffix(".html").filter(|base| folder_of(base).is_none())?;
     if is_file {
         return to_file(manifest, &[path], base);
     }

@@ -98,12 +98,10 @@ fn answer<'m>(
     request: RequestHead<'_>,
 ) -> Decision<'m> {
     match resolution {
-        Resolution::Redirect(place) => Decision::Redirect {
-            location: target.location(&[place.base, place.slash]),
-        },
-        _ if !target.is_canonical() => Decision::Redirect {
-            location: target.location(&[target.path()]),
-        },
+        Resolution::Redirect(place) => {
+            Decision::Redirect { location: target.location(&[place.base, place.slash]) }
+        }
+        _ if !target.is_canonical() => Decision::Redirect { location: target.location(&[target.path()]) },
         Resolution::File(entry) => serve(manifest, entry, Role::File, request),
         Resolution::Nothing => {
             match not_found::substitute(manifest, settings, target.path(), request.headers) {
@@ -135,10 +133,7 @@ fn refuse_method<'m>(
 /// A 404 has no validators and no ranges: conditions apply to what would be a 200 (RFC 9110 §13.2.1).
 fn stand_in(substitute: Substitute<'_>) -> Decision<'_> {
     match substitute {
-        Substitute::Page(entry) => Decision::Whole(Served {
-            entry,
-            role: Role::NotFoundPage,
-        }),
+        Substitute::Page(entry) => Decision::Whole(Served { entry, role: Role::NotFoundPage }),
         Substitute::Shell(_) | Substitute::Nothing => Decision::NotFound,
     }
 }

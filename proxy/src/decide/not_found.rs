@@ -113,9 +113,9 @@ pub(super) fn substitute<'m>(
 ) -> Substitute<'m> {
     match mode(manifest, settings) {
         NotFound::Page => nearest_page(manifest, path).map_or(Substitute::Nothing, Substitute::Page),
-        NotFound::SinglePageApplication if is_navigation(path, headers) => manifest
-            .find(SHELL)
-            .map_or(Substitute::Nothing, Substitute::Shell),
+        NotFound::SinglePageApplication if is_navigation(path, headers) => {
+            manifest.find(SHELL).map_or(Substitute::Nothing, Substitute::Shell)
+        }
         NotFound::SinglePageApplication | NotFound::None | NotFound::Auto => Substitute::Nothing,
     }
 }
@@ -134,9 +134,8 @@ pub(super) fn substitute_page<'m>(
 
 /// The deployment's own mode, else the project's, else what the files suggest. Never `Auto`.
 fn mode(manifest: &Manifest, settings: &ServeSettings) -> NotFound {
-    let chosen = [manifest.facts().not_found, settings.not_found]
-        .into_iter()
-        .find(|mode| *mode != NotFound::Auto);
+    let chosen =
+        [manifest.facts().not_found, settings.not_found].into_iter().find(|mode| *mode != NotFound::Auto);
     chosen.unwrap_or_else(|| {
         if manifest.has_404_page() {
             NotFound::Page
@@ -174,22 +173,14 @@ fn is_navigation(path: &str, headers: &HeaderMap) -> bool {
 }
 
 fn media_ranges(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers
-        .get_all(ACCEPT)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok());
+    let lines = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
     let ranges = lines.flat_map(|line| line.split(','));
-    ranges
-        .filter(|range| !is_refused(range))
-        .map(|range| range.split(';').next().unwrap_or(range).trim())
+    ranges.filter(|range| !is_refused(range)).map(|range| range.split(';').next().unwrap_or(range).trim())
 }
 
 /// `;q=0` means «not this» (RFC 9110 §12.4.2).
 fn is_refused(range: &str) -> bool {
-    let weight = range
-        .split(';')
-        .skip(1)
-        .find_map(|parameter| parameter.trim().strip_prefix("q="));
+    let weight = range.split(';').skip(1).find_map(|parameter| parameter.trim().strip_prefix("q="));
     weight.and_then(|weight| weight.trim().parse::<f32>().ok()) == Some(0.0)
 }
 
@@ -204,11 +195,7 @@ fn accepts_anything_only(headers: &HeaderMap) -> bool {
 fn names_asset(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let extension = name.rsplit_once('.').map(|(_, extension)| extension);
-    extension.is_some_and(|found| {
-        ASSET_EXTENSIONS
-            .iter()
-            .any(|known| found.eq_ignore_ascii_case(known))
-    })
+    extension.is_some_and(|found| ASSET_EXTENSIONS.iter().any(|known| found.eq_ignore_ascii_case(known)))
 }
 
 fn text(value: Option<&HeaderValue>) -> Option<&str> {

@@ -31,10 +31,7 @@ pub(super) fn requested(headers: &HeaderMap, size: u64) -> RangeRequest {
     let (Some(line), None) = (lines.next(), lines.next()) else {
         return RangeRequest::Whole;
     };
-    line.to_str()
-        .ok()
-        .and_then(|line| parse(line, size))
-        .unwrap_or(RangeRequest::Whole)
+    line.to_str().ok().and_then(|line| parse(line, size)).unwrap_or(RangeRequest::Whole)
 }
 
 /// `None` when it is to be ignored.
@@ -44,12 +41,7 @@ fn parse(line: &str, size: u64) -> Option<RangeRequest> {
         return None;
     }
     let (first, last) = set.trim().split_once('-')?;
-    let part = |first: u64, last: u64| {
-        RangeRequest::Part(ByteRange {
-            first,
-            last: last.min(size - 1),
-        })
-    };
+    let part = |first: u64, last: u64| RangeRequest::Part(ByteRange { first, last: last.min(size - 1) });
     if first.is_empty() {
         return Some(match number(last)? {
             0 => RangeRequest::NotSatisfiable,
@@ -62,11 +54,7 @@ fn parse(line: &str, size: u64) -> Option<RangeRequest> {
     if last < first {
         return None;
     }
-    Some(if first < size {
-        part(first, last)
-    } else {
-        RangeRequest::NotSatisfiable
-    })
+    Some(if first < size { part(first, last) } else { RangeRequest::NotSatisfiable })
 }
 
 /// Digits only; a number too large to hold is as good as the largest.

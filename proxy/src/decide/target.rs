@@ -61,19 +61,11 @@ impl<'r> Target<'r> {
         }
         let relative = path.strip_prefix(b"/").ok_or(BadTarget::NoPath)?;
         if let Some(path) = as_plain(relative) {
-            return Ok(Self {
-                path: Cow::Borrowed(path),
-                query,
-                is_canonical: true,
-            });
+            return Ok(Self { path: Cow::Borrowed(path), query, is_canonical: true });
         }
         let decoded = decode(relative)?;
         let is_canonical = encode(&decoded).as_bytes() == relative;
-        Ok(Self {
-            path: Cow::Owned(decoded),
-            query,
-            is_canonical,
-        })
+        Ok(Self { path: Cow::Owned(decoded), query, is_canonical })
     }
 
     /// Decoded, without the leading slash: `docs/a b.html`. A slash at the end is kept; the root is empty.
@@ -88,9 +80,7 @@ impl<'r> Target<'r> {
 
     /// Names a file that is not public: `.git/config`, `.env`.
     pub fn is_hidden(&self) -> bool {
-        self.path
-            .split('/')
-            .any(|segment| segment.starts_with('.') && segment != WELL_KNOWN)
+        self.path.split('/').any(|segment| segment.starts_with('.') && segment != WELL_KNOWN)
     }
 
     /// The `Location` of a path of this site, with the query of this request.
@@ -165,19 +155,12 @@ fn decode_segment(raw: &[u8]) -> Result<Cow<'_, str>, BadTarget> {
         }
     }
     let decoded: Cow<'_, [u8]> = percent_decode(raw).into();
-    if decoded
-        .iter()
-        .any(|byte| byte.is_ascii_control() || matches!(byte, b'/' | b'\\'))
-    {
+    if decoded.iter().any(|byte| byte.is_ascii_control() || matches!(byte, b'/' | b'\\')) {
         return Err(BadTarget::ForbiddenByte);
     }
     match decoded {
-        Cow::Borrowed(bytes) => std::str::from_utf8(bytes)
-            .map(Cow::Borrowed)
-            .map_err(|_| BadTarget::NotUtf8),
-        Cow::Owned(bytes) => String::from_utf8(bytes)
-            .map(Cow::Owned)
-            .map_err(|_| BadTarget::NotUtf8),
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| BadTarget::NotUtf8),
+        Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|_| BadTarget::NotUtf8),
     }
 }
 
@@ -268,11 +251,7 @@ mod tests {
             ("/.well-known/security.txt", false),
             ("/a.b/c", false),
         ] {
-            assert_eq!(
-                Target::parse(path.as_bytes()).map(|target| target.is_hidden()),
-                Ok(hidden),
-                "{path}"
-            );
+            assert_eq!(Target::parse(path.as_bytes()).map(|target| target.is_hidden()), Ok(hidden), "{path}");
         }
     }
 

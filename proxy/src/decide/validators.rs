@@ -16,23 +16,15 @@ pub struct Validators {
 
 impl Validators {
     pub fn new(etag: String, created_at: Timestamp) -> Self {
-        Self {
-            etag,
-            last_modified: http_time(created_at),
-        }
+        Self { etag, last_modified: http_time(created_at) }
     }
 
     /// Whether the client already has this content. `If-Modified-Since` only counts without `If-None-Match`.
     pub fn are_met_by(&self, headers: &HeaderMap) -> bool {
         if headers.contains_key(IF_NONE_MATCH) {
-            return headers
-                .get_all(IF_NONE_MATCH)
-                .into_iter()
-                .any(|line| self.is_listed(line.as_bytes()));
+            return headers.get_all(IF_NONE_MATCH).into_iter().any(|line| self.is_listed(line.as_bytes()));
         }
-        let since = headers
-            .get(IF_MODIFIED_SINCE)
-            .and_then(|value| parse_date(value.as_bytes()));
+        let since = headers.get(IF_MODIFIED_SINCE).and_then(|value| parse_date(value.as_bytes()));
         since.is_some_and(|since| self.last_modified <= since)
     }
 

@@ -18,11 +18,7 @@ impl Addresses {
     pub(super) fn new(host: &str, port: u16) -> Self {
         let literal = host.parse().ok().map(|ip| SocketAddr::new(ip, port));
         let last = Mutex::new(literal.map(|address| (Instant::now(), address)));
-        Self {
-            host: host.to_owned(),
-            port,
-            last,
-        }
+        Self { host: host.to_owned(), port, last }
     }
 
     pub(super) async fn get(&self) -> io::Result<SocketAddr> {
@@ -38,9 +34,8 @@ impl Addresses {
 
     async fn look_up(&self) -> io::Result<SocketAddr> {
         let mut found = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
-        let address = found
-            .next()
-            .ok_or_else(|| io::Error::other(format!("{} has no address", self.host)))?;
+        let address =
+            found.next().ok_or_else(|| io::Error::other(format!("{} has no address", self.host)))?;
         if let Ok(mut last) = self.last.lock() {
             *last = Some((Instant::now(), address));
         }

@@ -17,12 +17,8 @@ use self::sign::Signer;
 use crate::decide::ByteRange;
 
 /// What SigV4 leaves alone in a path, and the slash between segments. S3 encodes once, not twice.
-const KEY_ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b'/');
+const KEY_ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -67,25 +63,11 @@ impl Origin {
             "http" => false,
             other => bail!("the object store's address begins with http or https, not {other}"),
         };
-        let host = url
-            .host_str()
-            .context("the object store's address has no host")?
-            .to_owned();
-        let authority = url
-            .port()
-            .map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
-        let port = url
-            .port_or_known_default()
-            .context("the object store's address has no port")?;
+        let host = url.host_str().context("the object store's address has no host")?.to_owned();
+        let authority = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+        let port = url.port_or_known_default().context("the object store's address has no port")?;
         let addresses = Addresses::new(host.trim_matches(['[', ']']), port);
-        Ok(Self {
-            addresses,
-            is_tls,
-            host,
-            authority,
-            path_prefix,
-            signer: Signer::new(store),
-        })
+        Ok(Self { addresses, is_tls, host, authority, path_prefix, signer: Signer::new(store) })
     }
 
     /// Where to connect.
@@ -109,11 +91,7 @@ impl Origin {
         range: Option<ByteRange>,
         now: SystemTime,
     ) -> anyhow::Result<RequestHeader> {
-        let path = format!(
-            "{}{}",
-            self.path_prefix,
-            utf8_percent_encode(key.as_str(), KEY_ESCAPED)
-        );
+        let path = format!("{}{}", self.path_prefix, utf8_percent_encode(key.as_str(), KEY_ESCAPED));
         let scheme = if self.is_tls { "https" } else { "http" };
         let url = format!("{scheme}://{}{path}", self.authority);
         let signed = self.signer.sign_get(&url, &self.authority, now)?;
@@ -124,10 +102,7 @@ impl Origin {
         request.insert_header(http::header::CONTENT_LENGTH, "0")?;
         request.insert_header(http::header::ACCEPT_ENCODING, "identity")?;
         if let Some(range) = range {
-            request.insert_header(
-                http::header::RANGE,
-                format!("bytes={}-{}", range.first, range.last),
-            )?;
+            request.insert_header(http::header::RANGE, format!("bytes={}-{}", range.first, range.last))?;
         }
         for (name, value) in signed {
             request.insert_header(name, value)?;
@@ -166,14 +141,9 @@ mod tests {
         ];
         for (endpoint, prefix, host) in cases {
             let origin = Origin::new(&store(endpoint)).expect("a good address");
-            let request = origin
-                .request(&key, range, SystemTime::UNIX_EPOCH)
-                .expect("signs");
+            let request = origin.request(&key, range, SystemTime::UNIX_EPOCH).expect("signs");
             let path = std::str::from_utf8(request.raw_path()).expect("ASCII");
-            assert!(
-                path.starts_with(prefix) && path.ends_with("~2/a%20b/%C3%BC%2B%2541.txt"),
-                "{path}"
-            );
+            assert!(path.starts_with(prefix) && path.ends_with("~2/a%20b/%C3%BC%2B%2541.txt"), "{path}");
             assert_eq!(request.headers["host"], host);
             assert_eq!(request.headers["range"], "bytes=2-5");
             let authorization = request.headers["authorization"].to_str().expect("ASCII");

@@ -18,10 +18,7 @@ pub(super) struct Signer {
 impl Signer {
     pub(super) fn new(store: &StoreConfig) -> Self {
         let identity = Credentials::new(&store.access_key, &store.secret_key, None, None, "loggia");
-        Self {
-            identity,
-            region: store.region.clone(),
-        }
+        Self { identity, region: store.region.clone() }
     }
 
     /// The headers that make a GET of `url` a signed one.
@@ -47,9 +44,6 @@ impl Signer {
         let headers = [("host", host)].into_iter();
         let request = SignableRequest::new("GET", url, headers, SignableBody::Bytes(&[]))?;
         let (instructions, _) = sign(request, &params)?.into_parts();
-        Ok(instructions
-            .headers()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect())
+        Ok(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }

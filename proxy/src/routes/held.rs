@@ -31,11 +31,7 @@ impl Held {
                 }
             })
             .build();
-        Self {
-            known,
-            by_project,
-            floors: RwLock::default(),
-        }
+        Self { known, by_project, floors: RwLock::default() }
     }
 
     pub(super) async fn get(&self, hostname: &Hostname) -> Option<Known> {
@@ -60,9 +56,7 @@ impl Held {
 
     pub(super) fn is_invalidated(&self, route: &Route) -> bool {
         let floors = self.floors.read().unwrap_or_else(PoisonError::into_inner);
-        floors
-            .get(&route.project_id)
-            .is_some_and(|floor| route.version < *floor)
+        floors.get(&route.project_id).is_some_and(|floor| route.version < *floor)
     }
 
     /// Routes of the project that were read before `position` are old. Returns the hostnames of those we hold.
@@ -72,10 +66,7 @@ impl Held {
         *floor = position.max(*floor);
         drop(floors);
         let index = self.by_project.lock().unwrap_or_else(PoisonError::into_inner);
-        index
-            .get(&project_id)
-            .map(|hostnames| hostnames.iter().cloned().collect())
-            .unwrap_or_default()
+        index.get(&project_id).map(|hostnames| hostnames.iter().cloned().collect()).unwrap_or_default()
     }
 }
 

@@ -74,9 +74,7 @@ impl Journal {
         let writer = Writer::start(path, &lines, Arc::clone(&errors));
         let (queue, waiting) = sync_channel(QUEUE_MAX);
         // A thread, not a task: a slow disk must not hold up a worker. It ends when the last sender is gone.
-        std::thread::Builder::new()
-            .name("route-journal".into())
-            .spawn(move || writer.run(&waiting))?;
+        std::thread::Builder::new().name("route-journal".into()).spawn(move || writer.run(&waiting))?;
         let routes = lines.into_values().filter_map(|line| match line {
             Line::Route(route) => Some(route),
             Line::Gone { .. } => None,
@@ -91,10 +89,7 @@ impl Journal {
 
     /// Writes that a hostname is nobody's any more.
     pub(crate) fn forget(&self, route: &Route) {
-        self.send(Line::Gone {
-            hostname: route.hostname.clone(),
-            version: route.version,
-        });
+        self.send(Line::Gone { hostname: route.hostname.clone(), version: route.version });
     }
 
     /// Lines that could not be written, for health and metrics.
@@ -156,14 +151,7 @@ struct Writer {
 
 impl Writer {
     fn start(path: PathBuf, lines: &HashMap<Hostname, Line>, errors: Arc<AtomicU64>) -> Self {
-        let mut writer = Self {
-            path,
-            file: None,
-            bytes: 0,
-            compact_bytes: 0,
-            is_broken: false,
-            errors,
-        };
+        let mut writer = Self { path, file: None, bytes: 0, compact_bytes: 0, is_broken: false, errors };
         if let Err(cause) = writer.replace(lines) {
             writer.report(&cause);
         }
@@ -261,9 +249,7 @@ mod tests {
     /// `a@5 b@2`, in order of hostname.
     fn summary(mut routes: Vec<Route>) -> String {
         routes.sort_by(|a, b| a.hostname.cmp(&b.hostname));
-        let texts = routes
-            .iter()
-            .map(|route| format!("{}@{}", route.hostname, route.version));
+        let texts = routes.iter().map(|route| format!("{}@{}", route.hostname, route.version));
         texts.collect::<Vec<_>>().join(" ")
     }
 
@@ -305,11 +291,7 @@ mod tests {
         let path = dir.path().join(FILE_NAME);
         write(
             dir.path(),
-            &[
-                Line::Route(route("a", 1)),
-                Line::Route(route("b", 2)),
-                Line::Route(route("c", 3)),
-            ],
+            &[Line::Route(route("a", 1)), Line::Route(route("b", 2)), Line::Route(route("c", 3))],
         );
         let whole = fs::read(&path).expect("a file");
 
@@ -321,10 +303,7 @@ mod tests {
         }
         for (bytes, expected) in [
             (&whole[..whole.len() - 10], "a@1 b@2"),
-            (
-                &[b"\xff\xff garbage\n\n", whole.as_slice()].concat(),
-                "a@1 b@2 c@3",
-            ),
+            (&[b"\xff\xff garbage\n\n", whole.as_slice()].concat(), "a@1 b@2 c@3"),
             (&whole[..0], ""),
         ] {
             fs::write(&path, bytes).expect("written");
@@ -342,12 +321,7 @@ mod tests {
         let path = dir.path().join(FILE_NAME);
         let deadline = Instant::now() + Duration::from_secs(10);
         // The file, read as a successor of a killed process would.
-        while load(&path)
-            .expect("a file")
-            .values()
-            .filter(|line| matches!(line, Line::Route(_)))
-            .count()
-            != 1
+        while load(&path).expect("a file").values().filter(|line| matches!(line, Line::Route(_))).count() != 1
             || load(&path).expect("a file").len() != 2
         {
             assert!(Instant::now() < deadline, "the line never came");
@@ -363,9 +337,7 @@ mod tests {
         let errors = Arc::new(AtomicU64::new(0));
         let mut writer = Writer::start(path.clone(), &HashMap::new(), errors);
         for version in 0..5_000 {
-            writer
-                .append(&Line::Route(route("a", version)))
-                .expect("appended");
+            writer.append(&Line::Route(route("a", version))).expect("appended");
         }
         assert!(fs::metadata(&path).expect("a file").len() <= COMPACT_BYTES_MIN);
         drop(writer);
@@ -377,11 +349,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join(FILE_NAME);
         let mut writer = Writer::start(path.clone(), &HashMap::new(), Arc::default());
-        writer
-            .file()
-            .expect("a file")
-            .write_all(b"0123half a li")
-            .expect("written");
+        writer.file().expect("a file").write_all(b"0123half a li").expect("written");
         writer.report(&io::Error::other("no space left"));
         writer.append(&Line::Route(route("a", 1))).expect("appended");
         assert_eq!(writer.errors.load(Ordering::Relaxed), 1);

@@ -100,23 +100,14 @@ impl Routes {
     pub(crate) async fn new(api: EdgeClient, journal: Journal, kept: Vec<Route>) -> Self {
         let shared = Arc::new(Shared {
             held: Held::new(ROUTES_MAX),
-            unknown: Cache::builder()
-                .max_capacity(UNKNOWN_MAX)
-                .time_to_live(UNKNOWN_TTL)
-                .build(),
+            unknown: Cache::builder().max_capacity(UNKNOWN_MAX).time_to_live(UNKNOWN_TTL).build(),
             journal,
             generation: AtomicU64::new(0),
             events_connected: AtomicBool::new(false),
             events_seen: AtomicU64::new(0),
         });
         for route in kept {
-            shared
-                .held
-                .put(Known {
-                    route: Arc::new(route),
-                    checked: None,
-                })
-                .await;
+            shared.held.put(Known { route: Arc::new(route), checked: None }).await;
         }
         let refresher = Refresher::new(api, Arc::clone(&shared));
         Self { shared, refresher }
@@ -155,10 +146,7 @@ impl Routes {
         self.shared.events_seen.fetch_add(1, Ordering::AcqRel);
         match event.change {
             Change::Reset => self.shared.expire_everything(),
-            Change::Routes {
-                project_id,
-                hostnames,
-            } => {
+            Change::Routes { project_id, hostnames } => {
                 for hostname in &hostnames {
                     self.shared.unknown.invalidate(hostname).await;
                 }
@@ -208,16 +196,9 @@ impl Shared {
 
     /// Takes over an answer of the api, unless it is older than what we have.
     async fn learn(&self, route: Route, generation: u64) -> Arc<Route> {
-        let checked = Checked {
-            at: Instant::now(),
-            generation,
-            jitter: 0.8 + rand::random::<f64>() * 0.2,
-        };
+        let checked = Checked { at: Instant::now(), generation, jitter: 0.8 + rand::random::<f64>() * 0.2 };
         let before = self.held.get(&route.hostname).await;
-        if let Some(newer) = before
-            .as_ref()
-            .filter(|known| known.route.version > route.version)
-        {
+        if let Some(newer) = before.as_ref().filter(|known| known.route.version > route.version) {
             return Arc::clone(&newer.route);
         }
         let route = Arc::new(route);
@@ -225,12 +206,7 @@ impl Shared {
             self.journal.keep(&route);
         }
         self.unknown.invalidate(&route.hostname).await;
-        self.held
-            .put(Known {
-                route: Arc::clone(&route),
-                checked: Some(checked),
-            })
-            .await;
+        self.held.put(Known { route: Arc::clone(&route), checked: Some(checked) }).await;
         route
     }
 
@@ -248,9 +224,6 @@ impl Shared {
 
 /// Equal but for the position at which it was read, which moves with every event of anyone.
 fn is_same(a: &Route, b: &Route) -> bool {
-    let at = |route: &Route| Route {
-        version: EventPosition::default(),
-        ..route.clone()
-    };
+    let at = |route: &Route| Route { version: EventPosition::default(), ..route.clone() };
     at(a) == at(b)
 }

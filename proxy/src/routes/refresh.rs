@@ -49,14 +49,9 @@ impl Refresher {
             routes,
             flights: Mutex::default(),
             permits: Semaphore::new(ASKING_MAX),
-            paused: Cache::builder()
-                .max_capacity(PAUSED_MAX)
-                .time_to_live(ERROR_PAUSE)
-                .build(),
+            paused: Cache::builder().max_capacity(PAUSED_MAX).time_to_live(ERROR_PAUSE).build(),
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// Asks, or joins those who already do, and waits for the answer.
@@ -102,9 +97,7 @@ impl Refresher {
             inner.flights().remove(&name);
             answer
         });
-        let flight = async move { task.await.unwrap_or(Resolution::Unavailable) }
-            .boxed()
-            .shared();
+        let flight = async move { task.await.unwrap_or(Resolution::Unavailable) }.boxed().shared();
         flights.insert(hostname.clone(), flight.clone());
         Some(flight)
     }

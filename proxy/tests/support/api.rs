@@ -47,11 +47,7 @@ impl FakeApi {
             is_hanging: AtomicBool::new(false),
             refuses_events: AtomicBool::new(false),
         };
-        let mut api = Self {
-            addr: ([127, 0, 0, 1], 0).into(),
-            script: Arc::new(script),
-            runtime: None,
-        };
+        let mut api = Self { addr: ([127, 0, 0, 1], 0).into(), script: Arc::new(script), runtime: None };
         api.resume();
         api
     }
@@ -87,11 +83,7 @@ impl FakeApi {
     }
 
     pub fn set_route(&self, route: Route) {
-        self.script
-            .routes
-            .lock()
-            .unwrap()
-            .insert(route.hostname.to_string(), route);
+        self.script.routes.lock().unwrap().insert(route.hostname.to_string(), route);
     }
 
     pub fn remove_route(&self, hostname: &str) {
@@ -162,10 +154,7 @@ fn as_sse(events: broadcast::Receiver<EdgeEvent>) -> impl Stream<Item = Result<E
             return Some((Ok(Event::default().comment("following")), (events, false)));
         }
         let event = events.recv().await.ok()?;
-        let sse = Event::default()
-            .id(event.position.to_string())
-            .json_data(&event)
-            .unwrap();
+        let sse = Event::default().id(event.position.to_string()).json_data(&event).unwrap();
         Some((Ok(sse), (events, false)))
     })
 }

@@ -72,10 +72,7 @@ impl FaultyStore {
             head.push(client.read_u8().await.ok()?);
         }
         self.requests.fetch_add(1, Ordering::SeqCst);
-        self.heads
-            .lock()
-            .unwrap()
-            .push(String::from_utf8_lossy(&head).into_owned());
+        self.heads.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
         let fault = *self.fault.lock().unwrap();
         match fault {
             Fault::Close => return None,

@@ -36,16 +36,8 @@ impl Answer {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        let mut answer = Self {
-            status,
-            head,
-            body: Vec::new(),
-            is_whole: true,
-        };
-        let declared = answer
-            .header("content-length")
-            .and_then(|value| value.parse().ok())
-            .unwrap_or(0);
+        let mut answer = Self { status, head, body: Vec::new(), is_whole: true };
+        let declared = answer.header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
         let body = &bytes[end..bytes.len().min(end + declared)];
         answer.body = body.to_vec();
         answer.is_whole = body.len() == declared;
@@ -72,9 +64,7 @@ pub async fn ask_all(addr: SocketAddr, request: &[u8]) -> Vec<Answer> {
 pub async fn ask(addr: SocketAddr, request: &[u8]) -> Answer {
     let bytes = exchange(addr, request).await;
     let parsed = Answer::parse(&bytes);
-    parsed
-        .unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(&bytes)))
-        .0
+    parsed.unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(&bytes))).0
 }
 
 pub async fn exchange(addr: SocketAddr, request: &[u8]) -> Vec<u8> {
@@ -83,11 +73,7 @@ pub async fn exchange(addr: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     // An error is an abrupt end, which some tests are about.
     let read = tokio::time::timeout(Duration::from_secs(15), stream.read_to_end(&mut bytes)).await;
-    assert!(
-        read.is_ok(),
-        "the connection stays open after {:?}",
-        String::from_utf8_lossy(&bytes)
-    );
+    assert!(read.is_ok(), "the connection stays open after {:?}", String::from_utf8_lossy(&bytes));
     bytes
 }
 
@@ -99,10 +85,7 @@ pub struct Connection {
 
 impl Connection {
     pub async fn open(addr: SocketAddr) -> Self {
-        Self {
-            stream: TcpStream::connect(addr).await.unwrap(),
-            read: Vec::new(),
-        }
+        Self { stream: TcpStream::connect(addr).await.unwrap(), read: Vec::new() }
     }
 
     pub async fn send(&mut self, request: &str) {

@@ -57,12 +57,7 @@ impl RunningEdge {
     pub async fn start(config: Config) -> Self {
         let edge = Edge::bind(config).await.unwrap();
         let (addr, https_addr, stop) = (edge.http_addr(), edge.https_addr(), CancellationToken::new());
-        Self {
-            addr,
-            https_addr,
-            stop: stop.clone(),
-            task: tokio::spawn(edge.serve(stop)),
-        }
+        Self { addr, https_addr, stop: stop.clone(), task: tokio::spawn(edge.serve(stop)) }
     }
 }
 
@@ -91,19 +86,8 @@ impl World {
         };
         adjust(&mut config, dir.path());
         let edge = RunningEdge::start(config.clone()).await;
-        let store = Store::connect(&StoreConfig {
-            endpoint_url: Some(s3.endpoint_url()),
-            ..store_config
-        });
-        let world = Self {
-            api,
-            s3: Some(s3),
-            faults,
-            store,
-            edge,
-            dir,
-            config,
-        };
+        let store = Store::connect(&StoreConfig { endpoint_url: Some(s3.endpoint_url()), ..store_config });
+        let world = Self { api, s3: Some(s3), faults, store, edge, dir, config };
         eventually("the edge follows the events", async || world.api.followers() > 0).await;
         world
     }
@@ -133,10 +117,7 @@ impl World {
     /// Uploads a deployment of the test's project.
     pub async fn deploy(&self, number: u64, files: &[(&str, &[u8])]) -> DeploymentRef {
         let deployment_id = DeploymentId::from_parts(number, 0);
-        let deployment = DeploymentRef {
-            project_id: project(),
-            deployment_id,
-        };
+        let deployment = DeploymentRef { project_id: project(), deployment_id };
         let folder = FolderRef::of_attempt(deployment_id, 1);
         let mut entries = Vec::new();
         for (path, content) in files {
@@ -151,32 +132,23 @@ impl World {
             };
             let file = self.dir.path().join("upload");
             std::fs::write(&file, content).unwrap();
-            self.store
-                .put_file(deployment.project_id, &entry, &file)
-                .await
-                .unwrap();
+            self.store.put_file(deployment.project_id, &entry, &file).await.unwrap();
             entries.push(entry);
         }
-        publish::write_manifest(&self.store, &facts(deployment), entries)
-            .await
-            .unwrap();
+        publish::write_manifest(&self.store, &facts(deployment), entries).await.unwrap();
         deployment
     }
 
     /// Makes [`HOST`] show a deployment, and tells the edges.
     pub fn promote(&self, deployment: DeploymentRef) {
         self.promote_silently(deployment);
-        self.api.emit(Change::Routes {
-            project_id: project(),
-            hostnames: vec![hostname(HOST)],
-        });
+        self.api.emit(Change::Routes { project_id: project(), hostnames: vec![hostname(HOST)] });
     }
 
     /// As [`World::promote`], with the event lost.
     pub fn promote_silently(&self, deployment: DeploymentRef) {
         let version = self.api.next_position();
-        self.api
-            .set_route(route(HOST, Some(deployment.deployment_id), version));
+        self.api.set_route(route(HOST, Some(deployment.deployment_id), version));
     }
 
     /// Deploys and promotes.
@@ -187,24 +159,16 @@ impl World {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        self.ask(&format!(
-            "GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
-        ))
-        .await
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n")).await
     }
 
     pub async fn get_with(&self, path: &str, header: &str) -> Answer {
-        self.ask(&format!(
-            "GET {path} HTTP/1.1\r\nHost: {HOST}\r\n{header}\r\nConnection: close\r\n\r\n"
-        ))
-        .await
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n{header}\r\nConnection: close\r\n\r\n"))
+            .await
     }
 
     pub async fn get_host(&self, host: &str) -> Answer {
-        self.ask(&format!(
-            "GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-        ))
-        .await
+        self.ask(&format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await
     }
 
     /// Sends bytes on a new connection and reads until it ends.
@@ -275,8 +239,5 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    assert!(
-        tokio::time::timeout(Duration::from_secs(20), wait).await.is_ok(),
-        "not within 20 s: {what}"
-    );
+    assert!(tokio::time::timeout(Duration::from_secs(20), wait).await.is_ok(), "not within 20 s: {what}");
 }

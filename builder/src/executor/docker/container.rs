@@ -48,16 +48,9 @@ impl Container {
         // A killed builder may have left one of the same attempt.
         remove(&docker.engine, &name).await?;
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
-        let created = docker
-            .engine
-            .create_container(Some(options), describe(docker, step))
-            .await;
+        let created = docker.engine.create_container(Some(options), describe(docker, step)).await;
         let id = created.map_err(engine_fault("creating a step's container"))?.id;
-        Ok(Self {
-            engine: docker.engine.clone(),
-            id,
-            is_removed: false,
-        })
+        Ok(Self { engine: docker.engine.clone(), id, is_removed: false })
     }
 
     pub(super) async fn remove(mut self) -> Result<(), ExecutorFault> {
@@ -86,24 +79,15 @@ impl Container {
         };
         match with_output(forward(output, log), end).await {
             Ended::Itself(exit_code) => self.exit(exit_code?, &step.limits).await,
-            Ended::TimedOut => Ok(Exit::TimedOut {
-                after: step.limits.timeout,
-            }),
+            Ended::TimedOut => Ok(Exit::TimedOut { after: step.limits.timeout }),
             Ended::Cancelled => Ok(Exit::Cancelled),
         }
     }
 
     /// Attached before the start, so that nothing is missed: the engine keeps no log of its own.
     async fn attach(&self) -> Result<AttachContainerResults, ExecutorFault> {
-        let streams = AttachContainerOptionsBuilder::new()
-            .stdin(true)
-            .stdout(true)
-            .stderr(true)
-            .stream(true);
-        let attached = self
-            .engine
-            .attach_container(&self.id, Some(streams.build()))
-            .await;
+        let streams = AttachContainerOptionsBuilder::new().stdin(true).stdout(true).stderr(true).stream(true);
+        let attached = self.engine.attach_container(&self.id, Some(streams.build())).await;
         attached.map_err(engine_fault("attaching to a step's container"))
     }
 
@@ -123,10 +107,9 @@ impl Container {
             input.write_all(prologue(&step.limits, &env).as_bytes()).await?;
             input.shutdown().await
         };
-        written.await.map_err(|cause| ExecutorFault::Io {
-            doing: "handing a step its environment".to_owned(),
-            cause,
-        })
+        written
+            .await
+            .map_err(|cause| ExecutorFault::Io { doing: "handing a step its environment".to_owned(), cause })
     }
 
     async fn raise_firewall(&self, docker: &Docker) -> Result<(), ExecutorFault> {
@@ -144,44 +127,29 @@ impl Container {
             resolvers: parse_resolvers(&resolv_conf.unwrap_or_default()),
             host_addresses: host_addresses(&tools.ip).await.map_err(ExecutorFault::Sandbox)?,
         };
-        let enter = [
-            tools.nsenter.display().to_string(),
-            format!("--net=/proc/{pid}/ns/net"),
-            "--".to_owned(),
-        ];
-        firewall
-            .raise(&tools.ip, &enter)
-            .await
-            .map_err(ExecutorFault::Sandbox)
+        let enter =
+            [tools.nsenter.display().to_string(), format!("--net=/proc/{pid}/ns/net"), "--".to_owned()];
+        firewall.raise(&tools.ip, &enter).await.map_err(ExecutorFault::Sandbox)
     }
 
     /// The container's first process, if its number means the same process to us as to the engine.
     async fn visible_pid(&self) -> Result<Option<i64>, ExecutorFault> {
         let pid = self.state().await?.pid.unwrap_or(0);
-        let cgroups = tokio::fs::read_to_string(format!("/proc/{pid}/cgroup"))
-            .await
-            .unwrap_or_default();
+        let cgroups = tokio::fs::read_to_string(format!("/proc/{pid}/cgroup")).await.unwrap_or_default();
         Ok(cgroups.contains(&self.id).then_some(pid))
     }
 
     async fn wait(&self, limits: &Limits) -> Result<i64, ExecutorFault> {
         // The answer comes when the container ends: our own limit must come first.
-        let patient = self
-            .engine
-            .clone()
-            .with_timeout(limits.timeout + Duration::from_secs(60));
-        let options = WaitContainerOptionsBuilder::new()
-            .condition("not-running")
-            .build();
+        let patient = self.engine.clone().with_timeout(limits.timeout + Duration::from_secs(60));
+        let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
         let answer = patient.wait_container(&self.id, Some(options)).next().await;
         match answer {
             Some(Ok(answer)) => Ok(answer.status_code),
             // So the client library reports every exit code but zero.
             Some(Err(EngineError::DockerContainerWaitError { code, .. })) => Ok(code),
             Some(Err(cause)) => Err(engine_fault("waiting for a step's container")(cause)),
-            None => Err(engine_fault("waiting for a step's container")(
-                EngineError::RequestTimeoutError,
-            )),
+            None => Err(engine_fault("waiting for a step's container")(EngineError::RequestTimeoutError)),
         }
     }
 
@@ -193,17 +161,12 @@ impl Container {
 
     async fn state(&self) -> Result<ContainerState, ExecutorFault> {
         let inspected = self.engine.inspect_container(&self.id, None).await;
-        Ok(inspected
-            .map_err(engine_fault("inspecting a step's container"))?
-            .state
-            .unwrap_or_default())
+        Ok(inspected.map_err(engine_fault("inspecting a step's container"))?.state.unwrap_or_default())
     }
 
     /// An error here is either a container that has just ended or an engine whose removal will fail as well.
     async fn kill(&self) {
-        let options = KillContainerOptions {
-            signal: "KILL".to_owned(),
-        };
+        let options = KillContainerOptions { signal: "KILL".to_owned() };
         let _ = self.engine.kill_container(&self.id, Some(options)).await;
     }
 }
@@ -229,11 +192,7 @@ async fn first_word(output: &mut Output) -> Result<(), String> {
             None => break,
         }
     }
-    if heard.trim_end() == STARTED {
-        Ok(())
-    } else {
-        Err(format!("it said {heard:?}"))
-    }
+    if heard.trim_end() == STARTED { Ok(()) } else { Err(format!("it said {heard:?}")) }
 }
 
 async fn forward(mut output: Output, log: &mpsc::Sender<LogLine>) {
@@ -259,10 +218,7 @@ fn describe(docker: &Docker, step: &Step) -> ContainerCreateBody {
         user: Some(format!("{}:{}", docker.uid, docker.gid)),
         // Replaces the image's own entry point, which may be anything.
         entrypoint: Some([SHELL, "-c", SCRIPT, "sh"].map(str::to_owned).to_vec()),
-        cmd: Some(vec![
-            step.workdir_inside().display().to_string(),
-            step.command.clone(),
-        ]),
+        cmd: Some(vec![step.workdir_inside().display().to_string(), step.command.clone()]),
         working_dir: Some("/".to_owned()),
         labels: Some(HashMap::from([
             label(LABEL_BUILDER, &docker.config.builder),
@@ -300,14 +256,9 @@ fn confine(docker: &Docker, step: &Step) -> HostConfig {
         nano_cpus: Some(i64::from(limits.cpu_millis) * 1_000_000),
         pids_limit: Some(i64::from(limits.processes)),
         mounts: Some(mounts(docker, step)),
-        tmpfs: Some(HashMap::from(
-            ["/tmp", HOME_DIR].map(|dir| (dir.to_owned(), tmpfs_options(limits))),
-        )),
+        tmpfs: Some(HashMap::from(["/tmp", HOME_DIR].map(|dir| (dir.to_owned(), tmpfs_options(limits))))),
         // The log goes to us and to nobody else: the engine would keep a copy on its disk.
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("none".to_owned()),
-            config: None,
-        }),
+        log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         ..HostConfig::default()
     }
 }
@@ -320,15 +271,8 @@ fn mounts(docker: &Docker, step: &Step) -> Vec<Mount> {
         read_only: Some(read_only),
         ..Mount::default()
     };
-    let ca_file = docker
-        .config
-        .ca_file
-        .iter()
-        .map(|file| bind(file, environment::CA_FILE, true));
-    let folders = [
-        bind(&step.workspace, WORKSPACE_DIR, false),
-        bind(&step.cache, CACHE_DIR, false),
-    ];
+    let ca_file = docker.config.ca_file.iter().map(|file| bind(file, environment::CA_FILE, true));
+    let folders = [bind(&step.workspace, WORKSPACE_DIR, false), bind(&step.cache, CACHE_DIR, false)];
     folders.into_iter().chain(ca_file).collect()
 }
 

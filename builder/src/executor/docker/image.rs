@@ -27,10 +27,7 @@ impl Docker {
     async fn pull(&self, log: &mpsc::Sender<LogLine>) -> Result<(), ExecutorFault> {
         let image = with_tag(&self.config.image);
         say(log, format!("Pulling the build image {image}")).await;
-        let fault = |cause: String| ExecutorFault::Image {
-            image: self.config.image.clone(),
-            cause,
-        };
+        let fault = |cause: String| ExecutorFault::Image { image: self.config.image.clone(), cause };
         match tokio::time::timeout(PULL_MAX, self.pull_reporting(&image, log)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(cause)) => Err(fault(cause.to_string())),
@@ -57,37 +54,18 @@ impl Docker {
 /// A name without tag would pull every tag there is.
 fn with_tag(image: &str) -> String {
     let name = image.rsplit_once('/').map_or(image, |(_, name)| name);
-    if name.contains([':', '@']) {
-        image.to_owned()
-    } else {
-        format!("{image}:latest")
-    }
+    if name.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
 }
 
 /// The engine reports every layer several times a second while bytes arrive; only changes of state are of interest.
 fn milestone(event: &CreateImageInfo) -> Option<String> {
-    let has_bytes = event
-        .progress_detail
-        .as_ref()
-        .is_some_and(|detail| detail.current.is_some());
+    let has_bytes = event.progress_detail.as_ref().is_some_and(|detail| detail.current.is_some());
     let status = event.status.as_deref().filter(|_| !has_bytes)?;
-    Some(
-        event
-            .id
-            .as_ref()
-            .map_or_else(|| status.to_owned(), |id| format!("{id}: {status}")),
-    )
+    Some(event.id.as_ref().map_or_else(|| status.to_owned(), |id| format!("{id}: {status}")))
 }
 
 async fn say(log: &mpsc::Sender<LogLine>, text: String) {
-    lines::send(
-        log,
-        [LogLine {
-            stream: Stream::Stdout,
-            text,
-        }],
-    )
-    .await;
+    lines::send(log, [LogLine { stream: Stream::Stdout, text }]).await;
 }
 
 #[cfg(test)]

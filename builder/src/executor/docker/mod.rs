@@ -11,7 +11,10 @@ use std::path::PathBuf;
 
 use bollard::errors::Error as EngineError;
 use bollard::models::SystemInfo;
-use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
+};
+use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -61,15 +64,7 @@ impl Docker {
         }
         let firewall = firewall_tools(&config);
         let gaps = gaps(&info, firewall.is_some());
-        Ok(Self {
-            engine,
-            config,
-            uid,
-            gid,
-            keep_id: is_rootless,
-            firewall,
-            gaps,
-        })
+        Ok(Self { engine, config, uid, gid, keep_id: is_rootless, firewall, gaps })
     }
 
     pub(super) fn gaps(&self) -> &[String] {
@@ -77,20 +72,11 @@ impl Docker {
     }
 
     pub(super) async fn remove_leftovers(&self) -> Result<usize, ExecutorFault> {
-        let ours = HashMap::from([(
-            "label".to_owned(),
-            vec![format!("{LABEL_BUILDER}={}", self.config.builder)],
-        )]);
-        let options = ListContainersOptionsBuilder::new()
-            .all(true)
-            .filters(&ours)
-            .build();
+        let ours =
+            HashMap::from([("label".to_owned(), vec![format!("{LABEL_BUILDER}={}", self.config.builder)])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&ours).build();
         let doing = "listing the containers of an earlier run";
-        let found = self
-            .engine
-            .list_containers(Some(options))
-            .await
-            .map_err(engine_fault(doing))?;
+        let found = self.engine.list_containers(Some(options)).await.map_err(engine_fault(doing))?;
         let ids: Vec<_> = found.into_iter().filter_map(|container| container.id).collect();
         for id in &ids {
             remove(&self.engine, id).await?;
@@ -120,10 +106,7 @@ impl Docker {
 
 /// The first engine that answers. With an address from the operator it is that one or none.
 async fn find_engine(config: &ExecutorConfig) -> Result<(bollard::Docker, SystemInfo), String> {
-    let hosts = config
-        .docker_host
-        .clone()
-        .map_or_else(usual_sockets, |host| vec![host]);
+    let hosts = config.docker_host.clone().map_or_else(usual_sockets, |host| vec![host]);
     let mut reasons = Vec::new();
     for host in hosts {
         match connect(&host).await {
@@ -158,32 +141,22 @@ async fn connect(host: &str) -> Result<(bollard::Docker, SystemInfo), EngineErro
 
 async fn is_podman(engine: &bollard::Docker) -> Result<bool, EngineError> {
     let components = engine.version().await?.components.unwrap_or_default();
-    Ok(components
-        .iter()
-        .any(|component| component.name.starts_with("Podman")))
+    Ok(components.iter().any(|component| component.name.starts_with("Podman")))
 }
 
 fn has_security_option(info: &SystemInfo, name: &str) -> bool {
     // Entries read `name=seccomp,profile=default`.
     let options = info.security_options.iter().flatten();
-    options
-        .flat_map(|option| option.split(','))
-        .any(|part| part == format!("name={name}"))
+    options.flat_map(|option| option.split(',')).any(|part| part == format!("name={name}"))
 }
 
 /// The engine must be on this machine, and only root may enter another network namespace.
 fn firewall_tools(config: &ExecutorConfig) -> Option<FirewallTools> {
-    let is_local = config
-        .docker_host
-        .as_ref()
-        .is_none_or(|host| host.starts_with("unix://"));
+    let is_local = config.docker_host.as_ref().is_none_or(|host| host.starts_with("unix://"));
     if !is_local || !nix::unistd::geteuid().is_root() {
         return None;
     }
-    Some(FirewallTools {
-        nsenter: find_tool("nsenter")?,
-        ip: find_tool("ip")?,
-    })
+    Some(FirewallTools { nsenter: find_tool("nsenter")?, ip: find_tool("ip")? })
 }
 
 fn gaps(info: &SystemInfo, has_firewall: bool) -> Vec<String> {
@@ -193,47 +166,46 @@ fn gaps(info: &SystemInfo, has_firewall: bool) -> Vec<String> {
             info.swap_limit == Some(false),
             "the engine cannot limit swap: a build may use it beyond its memory limit",
         ),
-        (
-            info.pids_limit == Some(false),
-            "the engine cannot limit processes",
-        ),
-        (
-            info.cpu_cfs_quota == Some(false),
-            "the engine cannot limit processor time",
-        ),
-        (
-            !has_security_option(info, "seccomp"),
-            "the engine runs containers without a seccomp filter",
-        ),
+        (info.pids_limit == Some(false), "the engine cannot limit processes"),
+        (info.cpu_cfs_quota == Some(false), "the engine cannot limit processor time"),
+        (!has_security_option(info, "seccomp"), "the engine runs containers without a seccomp filter"),
         (
             !has_firewall,
             "builds can reach private networks and this machine's own addresses: only a builder that is root, on \
              the engine's machine, with nsenter and ip installed, can block them",
         ),
     ];
-    checks
-        .into_iter()
-        .filter(|(is_gap, _)| *is_gap)
-        .map(|(_, text)| text.to_owned())
-        .collect()
+    checks.into_iter().filter(|(is_gap, _)| *is_gap).map(|(_, text)| text.to_owned()).collect()
 }
 
 async fn remove(engine: &bollard::Docker, id: &str) -> Result<(), ExecutorFault> {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-    match engine.remove_container(id, Some(options)).await {
-        Err(cause) if !is_not_found(&cause) => Err(ExecutorFault::Engine {
-            doing: "removing a step's container",
-            cause,
-        }),
+    let removed = match engine.remove_container(id, Some(options)).await {
+        Err(cause) if is_conflict(&cause) => removed_by_another(engine, id).await,
+        removed => removed,
+    };
+    match removed {
+        Err(cause) if !is_not_found(&cause) => Err(engine_fault("removing a step's container")(cause)),
         _ => Ok(()),
     }
 }
 
+/// The engine refuses to remove what it is removing already, for a step that was dropped a moment ago.
+async fn removed_by_another(engine: &bollard::Docker, id: &str) -> Result<(), EngineError> {
+    let options = WaitContainerOptionsBuilder::new().condition("removed").build();
+    match engine.wait_container(id, Some(options)).next().await {
+        // So the client library reports a container that had failed.
+        Some(Err(EngineError::DockerContainerWaitError { .. })) | None => Ok(()),
+        Some(answer) => answer.map(|_| ()),
+    }
+}
+
+fn is_conflict(error: &EngineError) -> bool {
+    matches!(error, EngineError::DockerResponseServerError { status_code: 409, .. })
+}
+
 fn is_not_found(error: &EngineError) -> bool {
-    matches!(
-        error,
-        EngineError::DockerResponseServerError { status_code: 404, .. }
-    )
+    matches!(error, EngineError::DockerResponseServerError { status_code: 404, .. })
 }
 
 fn engine_fault(doing: &'static str) -> impl FnOnce(EngineError) -> ExecutorFault {

@@ -32,11 +32,7 @@ pub(super) struct Cgroups {
 #[derive(Debug, Clone)]
 enum Kind {
     /// A tree per controller. Memory and pids are there, cpu may be missing.
-    V1 {
-        memory: PathBuf,
-        pids: PathBuf,
-        cpu: Option<PathBuf>,
-    },
+    V1 { memory: PathBuf, pids: PathBuf, cpu: Option<PathBuf> },
     /// One tree.
     V2 { folder: PathBuf, limits_cpu: bool },
 }
@@ -44,11 +40,9 @@ enum Kind {
 impl Kind {
     fn folders(&self) -> Vec<&Path> {
         match self {
-            Self::V1 { memory, pids, cpu } => [Some(memory), Some(pids), cpu.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(PathBuf::as_path)
-                .collect(),
+            Self::V1 { memory, pids, cpu } => {
+                [Some(memory), Some(pids), cpu.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect()
+            }
             Self::V2 { folder, .. } => vec![folder],
         }
     }
@@ -59,17 +53,9 @@ impl Cgroups {
     pub(super) fn find(builder: &str) -> Option<Self> {
         let builder: String = builder
             .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || "_-".contains(c) {
-                    c
-                } else {
-                    '_'
-                }
-            })
+            .map(|c| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' })
             .collect();
-        v2_folder(&builder)
-            .or_else(|| v1_folders(&builder))
-            .map(|kind| Self { builder, kind })
+        v2_folder(&builder).or_else(|| v1_folders(&builder)).map(|kind| Self { builder, kind })
     }
 
     pub(super) fn limits_cpu(&self) -> bool {
@@ -81,9 +67,7 @@ impl Cgroups {
 
     pub(super) fn create(&self, step: &Step) -> Result<Group, ExecutorFault> {
         let group = self.group(&step.label(&self.builder));
-        group
-            .make(&step.limits)
-            .map_err(io_fault("making a control group"))?;
+        group.make(&step.limits).map_err(io_fault("making a control group"))?;
         Ok(group)
     }
 
@@ -112,15 +96,11 @@ impl Cgroups {
                 pids: pids.join(name),
                 cpu: cpu.as_ref().map(|cpu| cpu.join(name)),
             },
-            Kind::V2 { folder, limits_cpu } => Kind::V2 {
-                folder: folder.join(name),
-                limits_cpu: *limits_cpu,
-            },
+            Kind::V2 { folder, limits_cpu } => {
+                Kind::V2 { folder: folder.join(name), limits_cpu: *limits_cpu }
+            }
         };
-        Group {
-            kind,
-            is_removed: false,
-        }
+        Group { kind, is_removed: false }
     }
 }
 
@@ -141,30 +121,17 @@ impl Drop for Cgroups {
 fn v1_folders(builder: &str) -> Option<Kind> {
     let folder = |controller: &str| {
         let folder = Path::new(ROOT).join(controller).join("loggia").join(builder);
-        fs::create_dir_all(&folder)
-            .ok()
-            .filter(|()| folder.join("cgroup.procs").exists())
-            .map(|()| folder)
+        fs::create_dir_all(&folder).ok().filter(|()| folder.join("cgroup.procs").exists()).map(|()| folder)
     };
-    Some(Kind::V1 {
-        memory: folder("memory")?,
-        pids: folder("pids")?,
-        cpu: folder("cpu"),
-    })
+    Some(Kind::V1 { memory: folder("memory")?, pids: folder("pids")?, cpu: folder("cpu") })
 }
 
 /// Version 2: below the root for root, else below our own group if it was delegated to us.
 fn v2_folder(builder: &str) -> Option<Kind> {
-    let base = if nix::unistd::geteuid().is_root() {
-        PathBuf::from(ROOT)
-    } else {
-        own_v2_folder()?
-    };
+    let base = if nix::unistd::geteuid().is_root() { PathBuf::from(ROOT) } else { own_v2_folder()? };
     let has = |name: &str| {
         fs::read_to_string(base.join("cgroup.controllers")).is_ok_and(|controllers| {
-            controllers
-                .split_ascii_whitespace()
-                .any(|controller| controller == name)
+            controllers.split_ascii_whitespace().any(|controller| controller == name)
         })
     };
     if !has("memory") || !has("pids") {
@@ -172,18 +139,11 @@ fn v2_folder(builder: &str) -> Option<Kind> {
     }
     let folder = base.join("loggia").join(builder);
     fs::create_dir_all(&folder).ok()?;
-    let controllers = if has("cpu") {
-        "+memory +pids +cpu"
-    } else {
-        "+memory +pids"
-    };
+    let controllers = if has("cpu") { "+memory +pids +cpu" } else { "+memory +pids" };
     for parent in [&base, &base.join("loggia"), &folder] {
         fs::write(parent.join("cgroup.subtree_control"), controllers).ok()?;
     }
-    Some(Kind::V2 {
-        limits_cpu: has("cpu"),
-        folder,
-    })
+    Some(Kind::V2 { limits_cpu: has("cpu"), folder })
 }
 
 /// A group that has processes cannot have limited children, so we move to a child ourselves.
@@ -192,11 +152,7 @@ fn own_v2_folder() -> Option<PathBuf> {
     let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let own = Path::new(ROOT).join(path);
     // Started a second time in the same service.
-    let base = if own.ends_with("loggia-builder") {
-        own.parent()?.to_owned()
-    } else {
-        own
-    };
+    let base = if own.ends_with("loggia-builder") { own.parent()?.to_owned() } else { own };
     let leaf = base.join("loggia-builder");
     fs::create_dir_all(&leaf).ok()?;
     fs::write(leaf.join("cgroup.procs"), std::process::id().to_string()).ok()?;
@@ -218,10 +174,7 @@ impl Group {
         let cpu_quota_us = u64::from(limits.cpu_millis) * CPU_PERIOD_US / 1000;
         match &self.kind {
             Kind::V1 { memory, pids, cpu } => {
-                fs::write(
-                    memory.join("memory.limit_in_bytes"),
-                    limits.memory_bytes.to_string(),
-                )?;
+                fs::write(memory.join("memory.limit_in_bytes"), limits.memory_bytes.to_string())?;
                 write_if_there(
                     &memory.join("memory.memsw.limit_in_bytes"),
                     &limits.memory_bytes.to_string(),
@@ -251,10 +204,7 @@ impl Group {
             folders.try_for_each(|folder| fs::write(folder.join("cgroup.procs"), pid.to_string()))
         };
         let none = || io::Error::other("there are none");
-        let (first, rest) = processes
-            .split_first()
-            .ok_or_else(none)
-            .map_err(io_fault(ADDING))?;
+        let (first, rest) = processes.split_first().ok_or_else(none).map_err(io_fault(ADDING))?;
         add(first).map_err(io_fault(ADDING))?;
         for pid in rest {
             match add(pid) {
@@ -294,10 +244,7 @@ impl Group {
             // Newer kernels of version 2 kill a group as one; for the others, and version 1, each process.
             if fs::write(folder.join("cgroup.kill"), "1").is_err() {
                 let processes = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
-                processes
-                    .lines()
-                    .filter_map(|pid| pid.parse().ok())
-                    .for_each(kill_now);
+                processes.lines().filter_map(|pid| pid.parse().ok()).for_each(kill_now);
             }
         }
         self.kind.folders().into_iter().try_for_each(remove_folder)
@@ -309,10 +256,7 @@ impl Drop for Group {
         let (false, Ok(runtime)) = (self.is_removed, tokio::runtime::Handle::try_current()) else {
             return;
         };
-        let group = Self {
-            kind: self.kind.clone(),
-            is_removed: true,
-        };
+        let group = Self { kind: self.kind.clone(), is_removed: true };
         // Nobody waits for this. Should it fail, `remove_leftovers` finds the group.
         runtime.spawn(async move { group.remove().await });
     }
@@ -327,11 +271,7 @@ fn remove_folder(folder: &Path) -> io::Result<()> {
 
 /// Kernels without accounting of swap have no such file, and then no swap limit.
 fn write_if_there(file: &Path, text: &str) -> io::Result<()> {
-    if file.exists() {
-        fs::write(file, text)
-    } else {
-        Ok(())
-    }
+    if file.exists() { fs::write(file, text) } else { Ok(()) }
 }
 
 /// Both versions count on a line `oom_kill N`.

@@ -1,91 +1,25 @@
-//! The bubblewrap sandbox itself: what a step sees of this machine, and its processes.
+//! The bubblewrap sandbox itself: its namespaces, its user, and its processes from start to end.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
 
-use super::network::{Network, RESOLVER, complaint};
+use super::files::{self, INSIDE_UID};
+use super::network::{Network, complaint};
 use super::processes::{children_of, kill_now, resident_bytes_below};
 use super::{Sandbox, User, io_fault};
 use crate::executor::script::{SCRIPT, SHELL, STARTED, prologue};
-use crate::executor::step::{CACHE_DIR, HOME_DIR, Limits, LogLine, Step, Stream, WORKSPACE_DIR};
+use crate::executor::step::{Limits, LogLine, Step, Stream};
 use crate::executor::{ExecutorConfig, ExecutorFault, environment, lines};
-
-/// The build user's number inside a user namespace. Outside it is the builder's own.
-const INSIDE_UID: u32 = 1000;
 
 /// Mounting some 20 folders takes milliseconds, on a busy machine a second.
 const START_MAX: Duration = Duration::from_secs(30);
 
 /// How often memory is measured where no control group does it. A process can allocate about a gigabyte in between.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Folders that are links on a machine with a merged `/usr`, and real ones elsewhere.
-const SYSTEM_DIRS: [&str; 6] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
-
-/// What of `/etc` tools need to run: certificates, the chosen alternatives, the loader's table, fonts, the time zone.
-const ETC: [&str; 12] = [
-    "ssl",
-    "ca-certificates",
-    "pki",
-    "crypto-policies",
-    "alternatives",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "fonts",
-    "localtime",
-    "mime.types",
-    "os-release",
-];
-
-/// Files that a sandbox sees in place of this machine's own.
-#[derive(Debug)]
-pub(super) struct SystemFiles {
-    folder: TempDir,
-}
-
-impl SystemFiles {
-    pub(super) fn write(user: User) -> io::Result<Self> {
-        let folder = TempDir::with_prefix("loggia-sandbox-")?;
-        let (uid, gid) = inside_ids(user);
-        let files = [
-            (
-                "passwd",
-                format!("root:x:0:0:::\nbuild:x:{uid}:{gid}:build:{HOME_DIR}:{SHELL}\n"),
-            ),
-            ("group", format!("root:x:0:\nbuild:x:{gid}:\n")),
-            ("hosts", "127.0.0.1 localhost build\n::1 localhost\n".to_owned()),
-            ("resolv.conf", format!("nameserver {RESOLVER}\n")),
-            (
-                "nsswitch.conf",
-                "passwd: files\ngroup: files\nhosts: files dns\n".to_owned(),
-            ),
-        ];
-        for (name, text) in files {
-            fs::write(folder.path().join(name), text)?;
-        }
-        Ok(Self { folder })
-    }
-
-    fn names() -> [&'static str; 5] {
-        ["passwd", "group", "hosts", "resolv.conf", "nsswitch.conf"]
-    }
-}
-
-fn inside_ids(user: User) -> (u32, u32) {
-    match user {
-        User::Root { uid, gid } => (uid, gid),
-        User::Unprivileged => (INSIDE_UID, INSIDE_UID),
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct End {
@@ -113,32 +47,16 @@ impl Jail {
         let (program, arguments) = argv.split_first().expect("entering a network names a program");
         let mut command = Command::new(program);
         command.args(arguments).env_clear().current_dir("/");
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut bwrap = sandbox
-            .spawner
-            .spawn(command)
-            .await
-            .map_err(io_fault("starting bwrap"))?;
-        let bwrap_pid = bwrap
-            .id()
-            .and_then(|pid| i32::try_from(pid).ok())
-            .unwrap_or_default();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut bwrap = sandbox.spawner.spawn(command).await.map_err(io_fault("starting bwrap"))?;
+        let bwrap_pid = bwrap.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
         let stdout = bwrap.stdout.take().map(BufReader::new);
-        let mut jail = Self {
-            bwrap,
-            bwrap_pid,
-            stdout,
-        };
+        let mut jail = Self { bwrap, bwrap_pid, stdout };
         match tokio::time::timeout(START_MAX, jail.first_word()).await {
             Ok(true) => {}
             Ok(false) => return Err(ExecutorFault::Sandbox(complaint(&mut jail.bwrap).await)),
             Err(_) => {
-                return Err(ExecutorFault::Sandbox(format!(
-                    "it does not stand after {START_MAX:?}"
-                )));
+                return Err(ExecutorFault::Sandbox(format!("it does not stand after {START_MAX:?}")));
             }
         }
         Ok(jail)
@@ -152,7 +70,7 @@ impl Jail {
         stdout.read_line(&mut line).await.is_ok() && line.trim_end() == STARTED
     }
 
-    /// What there is before the user's command starts, all others of the step will descend from these.
+    /// What there is before the user's command starts; all others of the step will descend from these.
     pub(super) fn processes(&self) -> Vec<i32> {
         let first = children_of(self.bwrap_pid);
         let below = first.iter().flat_map(|pid| children_of(*pid)).collect();
@@ -169,17 +87,12 @@ impl Jail {
         let has_ca_file = sandbox.config.ca_file.is_some();
         let env = environment::of(step, &tool_dirs(&sandbox.config), has_ca_file);
         let text = prologue(&step.limits, &env);
-        let (Some(mut stdin), Some(stdout), Some(stderr)) = (
-            self.bwrap.stdin.take(),
-            self.stdout.take(),
-            self.bwrap.stderr.take(),
-        ) else {
+        let (Some(mut stdin), Some(stdout), Some(stderr)) =
+            (self.bwrap.stdin.take(), self.stdout.take(), self.bwrap.stderr.take())
+        else {
             return Err(ExecutorFault::Sandbox("its pipes are gone".to_owned()));
         };
-        stdin
-            .write_all(text.as_bytes())
-            .await
-            .map_err(io_fault("handing a step its environment"))?;
+        stdin.write_all(text.as_bytes()).await.map_err(io_fault("handing a step its environment"))?;
         drop(stdin);
         Ok(async move {
             tokio::join!(
@@ -204,10 +117,7 @@ impl Jail {
                 }
             }
         };
-        Ok(End {
-            exit_code: exit_code(status),
-            out_of_memory,
-        })
+        Ok(End { exit_code: exit_code(status), out_of_memory })
     }
 
     pub(super) async fn kill(&mut self) -> Result<(), ExecutorFault> {
@@ -247,57 +157,30 @@ async fn exceed_memory(bwrap_pid: i32, measured: Option<&Limits>) {
 /// bwrap itself reports like a shell does.
 fn exit_code(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
-    status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
 fn tool_dirs(config: &ExecutorConfig) -> Vec<String> {
-    config
-        .toolchain_dirs
-        .iter()
-        .map(|dir| dir.join("bin").display().to_string())
-        .collect()
+    config.toolchain_dirs.iter().map(|dir| dir.join("bin").display().to_string()).collect()
 }
 
 /// bwrap with all its arguments, the step's script at the end.
 fn arguments(sandbox: &Sandbox, step: &Step, limit_processes: bool) -> Vec<String> {
     let mut argv = vec![sandbox.tools.bwrap.display().to_string()];
     let mut add = |words: &[&str]| argv.extend(words.iter().map(|word| (*word).to_owned()));
-    add(&[
-        "--die-with-parent",
-        "--new-session",
-        "--as-pid-1",
-        "--clearenv",
-        "--hostname",
-        "build",
-    ]);
-    add(&[
-        "--unshare-ipc",
-        "--unshare-pid",
-        "--unshare-uts",
-        "--unshare-cgroup-try",
-        "--cap-drop",
-        "ALL",
-    ]);
+    add(&["--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--hostname", "build"]);
+    add(&["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--cap-drop", "ALL"]);
     match sandbox.user {
         // Enough for `become_user` to leave root behind, together with these.
         User::Root { .. } => {
-            add(&[
-                "--cap-add",
-                "CAP_SETUID",
-                "--cap-add",
-                "CAP_SETGID",
-                "--cap-add",
-                "CAP_SETPCAP",
-            ]);
+            add(&["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"]);
         }
         User::Unprivileged => {
             let id = INSIDE_UID.to_string();
             add(&["--unshare-user", "--uid", &id, "--gid", &id]);
         }
     }
-    argv.extend(file_system(&sandbox.config, sandbox.files.folder.path(), step));
+    argv.extend(files::arguments(&sandbox.config, &sandbox.files, step));
     argv.push("--".to_owned());
     if let User::Root { uid, gid } = sandbox.user {
         argv.extend(become_user(uid, gid));
@@ -319,14 +202,8 @@ fn arguments(sandbox: &Sandbox, step: &Step, limit_processes: bool) -> Vec<Strin
 fn become_user(uid: u32, gid: u32) -> Vec<String> {
     let (uid, gid) = (format!("--reuid={uid}"), format!("--regid={gid}"));
     let first_process = [SHELL, "-c", "\"$@\"; exit $?", "sh"];
-    let setpriv = [
-        "/usr/bin/setpriv",
-        &uid,
-        &gid,
-        "--clear-groups",
-        "--inh-caps=-all",
-        "--bounding-set=-all",
-    ];
+    let setpriv =
+        ["/usr/bin/setpriv", &uid, &gid, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
     let rest = ["--no-new-privs", "--"];
     let words = first_process.into_iter().chain(setpriv).chain(rest);
     words.map(str::to_owned).collect()
@@ -334,77 +211,5 @@ fn become_user(uid: u32, gid: u32) -> Vec<String> {
 
 /// Counts all processes of a user, so it is only used where no control group counts a step's own.
 fn limit_user_processes(limits: &Limits) -> Vec<String> {
-    vec![
-        "/usr/bin/prlimit".to_owned(),
-        format!("--nproc={}", limits.processes),
-        "--".to_owned(),
-    ]
-}
-
-/// The whole file system of a step: nothing of this machine is in it that is not named here.
-fn file_system(config: &ExecutorConfig, files: &Path, step: &Step) -> Vec<String> {
-    let mut argv: Vec<String> = Vec::new();
-    let mut add = |words: &[&str]| argv.extend(words.iter().map(|word| (*word).to_owned()));
-    let size = step.limits.memory_bytes.to_string();
-    add(&[
-        "--tmpfs", "/", "--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/home",
-    ]);
-    add(&["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/opt", "/opt"]);
-    for dir in SYSTEM_DIRS {
-        match fs::read_link(dir) {
-            Ok(target) => add(&["--symlink", &target.display().to_string(), dir]),
-            Err(_) => add(&["--ro-bind-try", dir, dir]),
-        }
-    }
-    for name in ETC {
-        add(&["--ro-bind-try", &format!("/etc/{name}"), &format!("/etc/{name}")]);
-    }
-    for name in SystemFiles::names() {
-        add(&[
-            "--ro-bind",
-            &files.join(name).display().to_string(),
-            &format!("/etc/{name}"),
-        ]);
-    }
-    if let Some(file) = &config.ca_file {
-        add(&["--ro-bind", &file.display().to_string(), environment::CA_FILE]);
-    }
-    add(&["--proc", "/proc", "--dev", "/dev"]);
-    // What is written there counts as the step's memory.
-    add(&["--perms", "1777", "--size", &size, "--tmpfs", "/tmp"]);
-    add(&["--perms", "1777", "--size", &size, "--tmpfs", HOME_DIR]);
-    for dir in &config.toolchain_dirs {
-        // bwrap would make the folders above for root alone.
-        let above: Vec<_> = dir
-            .ancestors()
-            .skip(1)
-            .filter(|above| above.parent().is_some())
-            .collect();
-        for above in above.into_iter().rev() {
-            add(&["--perms", "0755", "--dir", &above.display().to_string()]);
-        }
-        let dir = dir.display().to_string();
-        add(&["--ro-bind", &dir, &dir]);
-    }
-    for dir in hidden(config) {
-        add(&["--tmpfs", &dir.display().to_string()]);
-    }
-    add(&["--bind", &step.workspace.display().to_string(), WORKSPACE_DIR]);
-    add(&["--bind", &step.cache.display().to_string(), CACHE_DIR]);
-    add(&["--remount-ro", "/", "--chdir", "/"]);
-    argv
-}
-
-/// Private keys, and what the operator names, if it is below a folder that the sandbox shows.
-fn hidden(config: &ExecutorConfig) -> Vec<PathBuf> {
-    let shown = ["/usr", "/opt", "/etc/ssl", "/etc/pki"].map(PathBuf::from);
-    let is_shown = |dir: &PathBuf| {
-        shown
-            .iter()
-            .chain(&config.toolchain_dirs)
-            .any(|above| dir.starts_with(above))
-    };
-    let keys = ["/etc/ssl/private", "/etc/pki/tls/private"].map(PathBuf::from);
-    let dirs = keys.into_iter().chain(config.hidden_dirs.iter().cloned());
-    dirs.filter(|dir| is_shown(dir) && dir.is_dir()).collect()
+    vec!["/usr/bin/prlimit".to_owned(), format!("--nproc={}", limits.processes), "--".to_owned()]
 }

@@ -7,6 +7,7 @@
 //! them. Without root, all of it happens in a user namespace.
 
 mod cgroup;
+mod files;
 mod jail;
 mod network;
 mod processes;
@@ -21,7 +22,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::cgroup::{Cgroups, Group};
-use self::jail::{Jail, SystemFiles};
+use self::files::SystemFiles;
+use self::jail::Jail;
 use self::network::Network;
 use self::spawner::Spawner;
 use super::firewall::find_tool;
@@ -95,11 +97,7 @@ fn describe_missing(missing: &[(&str, &str)]) -> String {
     let tools: Vec<_> = missing.iter().map(|(tool, _)| *tool).collect();
     let mut packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
     packages.dedup();
-    format!(
-        "{} not found (Debian: apt-get install {})",
-        tools.join(", "),
-        packages.join(" ")
-    )
+    format!("{} not found (Debian: apt-get install {})", tools.join(", "), packages.join(" "))
 }
 
 impl Sandbox {
@@ -107,23 +105,12 @@ impl Sandbox {
     pub(super) async fn prepare(config: ExecutorConfig) -> Result<Self, String> {
         let tools = Tools::find()?;
         let (uid, gid) = build_user(&config, SANDBOX_UID);
-        let user = if nix::unistd::geteuid().is_root() {
-            User::Root { uid, gid }
-        } else {
-            User::Unprivileged
-        };
+        let user =
+            if nix::unistd::geteuid().is_root() { User::Root { uid, gid } } else { User::Unprivileged };
         let cgroups = Cgroups::find(&config.builder);
         let files = SystemFiles::write(user).map_err(|cause| format!("writing its /etc: {cause}"))?;
         let spawner = Spawner::start().map_err(|cause| format!("starting a thread: {cause}"))?;
-        let mut sandbox = Self {
-            config,
-            tools,
-            user,
-            cgroups,
-            spawner,
-            files,
-            gaps: Vec::new(),
-        };
+        let mut sandbox = Self { config, tools, user, cgroups, spawner, files, gaps: Vec::new() };
         sandbox.gaps = sandbox.find_gaps(sandbox.try_out().await?);
         Ok(sandbox)
     }
@@ -144,10 +131,7 @@ impl Sandbox {
             workdir: PathBuf::new(),
             cache,
             env: BTreeMap::new(),
-            limits: Limits {
-                timeout: TRIAL_MAX,
-                ..Limits::default()
-            },
+            limits: Limits { timeout: TRIAL_MAX, ..Limits::default() },
         };
         // A closed channel: nobody reads this log.
         let (log, _) = mpsc::channel(1);
@@ -181,11 +165,7 @@ impl Sandbox {
             Some(_) => None,
         };
         let toolchain_gap = (!has_toolchain).then_some("node, npm or git is missing for builds");
-        cgroup_gap
-            .into_iter()
-            .chain(toolchain_gap)
-            .map(str::to_owned)
-            .collect()
+        cgroup_gap.into_iter().chain(toolchain_gap).map(str::to_owned).collect()
     }
 
     pub(super) fn gaps(&self) -> &[String] {
@@ -237,12 +217,7 @@ impl Sandbox {
         }
         let output = jail.hand_over(self, step, log).await?;
         let end = async {
-            let ended = first(
-                jail.wait(group.is_none().then_some(&step.limits)),
-                &step.limits,
-                cancel,
-            )
-            .await;
+            let ended = first(jail.wait(group.is_none().then_some(&step.limits)), &step.limits, cancel).await;
             if !matches!(ended, Ended::Itself(_)) {
                 jail.kill().await?;
             }
@@ -254,9 +229,7 @@ impl Sandbox {
                 let out_of_memory = end.out_of_memory || group.is_some_and(Group::was_out_of_memory);
                 Ok(Exit::from_code(end.exit_code, out_of_memory, &step.limits))
             }
-            Ended::TimedOut => Ok(Exit::TimedOut {
-                after: step.limits.timeout,
-            }),
+            Ended::TimedOut => Ok(Exit::TimedOut { after: step.limits.timeout }),
             Ended::Cancelled => Ok(Exit::Cancelled),
         }
     }

@@ -35,18 +35,12 @@ impl Network {
         let setup = async {
             let (holder, holder_pid) = hold_namespace(sandbox).await?;
             let slirp = start_slirp(sandbox, holder_pid).await?;
-            let network = Self {
-                holder,
-                holder_pid,
-                slirp,
-            };
+            let network = Self { holder, holder_pid, slirp };
             network.raise_firewall(sandbox).await?;
             Ok(network)
         };
         tokio::time::timeout(SETUP_MAX, setup).await.unwrap_or_else(|_| {
-            Err(ExecutorFault::Sandbox(format!(
-                "its network is not up after {SETUP_MAX:?}"
-            )))
+            Err(ExecutorFault::Sandbox(format!("its network is not up after {SETUP_MAX:?}")))
         })
     }
 
@@ -70,10 +64,7 @@ impl Network {
             resolvers: vec![RESOLVER],
             host_addresses: host_addresses(ip).await.map_err(ExecutorFault::Sandbox)?,
         };
-        firewall
-            .raise(ip, &self.enter(sandbox))
-            .await
-            .map_err(ExecutorFault::Sandbox)
+        firewall.raise(ip, &self.enter(sandbox)).await.map_err(ExecutorFault::Sandbox)
     }
 
     /// A step that lost its network has failed by our fault, whatever it says.
@@ -82,9 +73,9 @@ impl Network {
         let _ = self.slirp.kill().await;
         let _ = self.holder.kill().await;
         match lost {
-            Some(status) => Err(ExecutorFault::Sandbox(format!(
-                "slirp4netns ended during the step with {status}"
-            ))),
+            Some(status) => {
+                Err(ExecutorFault::Sandbox(format!("slirp4netns ended during the step with {status}")))
+            }
             None => Ok(()),
         }
     }
@@ -97,19 +88,13 @@ async fn hold_namespace(sandbox: &Sandbox) -> Result<(Child, u32), ExecutorFault
         command.args(["--user", "--map-root-user"]);
     }
     command.arg("--net").arg("--").arg(&sandbox.tools.cat).env_clear();
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let doing = "making a network namespace";
     let mut holder = sandbox.spawner.spawn(command).await.map_err(io_fault(doing))?;
     let pid = holder.id().unwrap_or_default();
     let echoed = echo(&mut holder).await.map_err(io_fault(doing))?;
     if !echoed {
-        return Err(ExecutorFault::Sandbox(format!(
-            "{doing}: {}",
-            complaint(&mut holder).await
-        )));
+        return Err(ExecutorFault::Sandbox(format!("{doing}: {}", complaint(&mut holder).await)));
     }
     Ok((holder, pid))
 }
@@ -134,24 +119,14 @@ async fn start_slirp(sandbox: &Sandbox, holder_pid: u32) -> Result<Child, Execut
     if matches!(sandbox.user, User::Root { .. }) {
         // As root, `--enable-sandbox` unmounts its copy of every mount without making it private first. Below a shared
         // one, such as Docker's data folder, that has taken the files of starting containers away.
-        command
-            .arg(&sandbox.tools.unshare)
-            .args(["--mount", "--propagation", "private", "--"]);
+        command.arg(&sandbox.tools.unshare).args(["--mount", "--propagation", "private", "--"]);
     }
     command.arg(&sandbox.tools.slirp4netns);
-    command.args([
-        "--configure",
-        "--disable-host-loopback",
-        "--enable-sandbox",
-        "--enable-seccomp",
-        MTU,
-    ]);
+    command.args(["--configure", "--disable-host-loopback", "--enable-sandbox", "--enable-seccomp", MTU]);
     // Its standard input is where it reports that it is ready: the one descriptor besides the outputs that we can give.
     command.arg("--ready-fd=0");
     match sandbox.user {
-        User::Root { .. } => command
-            .arg("--netns-type=path")
-            .arg(format!("/proc/{holder_pid}/ns/net")),
+        User::Root { .. } => command.arg("--netns-type=path").arg(format!("/proc/{holder_pid}/ns/net")),
         // By pid it finds the user namespace, too, which it must join before it confines itself.
         User::Unprivileged => command.arg(holder_pid.to_string()),
     };
@@ -162,10 +137,7 @@ async fn start_slirp(sandbox: &Sandbox, holder_pid: u32) -> Result<Child, Execut
     let mut word = [0];
     match ready.read(&mut word).await {
         Ok(1) => Ok(slirp),
-        _ => Err(ExecutorFault::Sandbox(format!(
-            "{doing}: {}",
-            complaint(&mut slirp).await
-        ))),
+        _ => Err(ExecutorFault::Sandbox(format!("{doing}: {}", complaint(&mut slirp).await))),
     }
 }
 

@@ -15,18 +15,12 @@ struct Process {
 
 /// The processes that this one has started and not yet waited for.
 pub(super) fn children_of(parent: i32) -> Vec<i32> {
-    all()
-        .filter(|process| process.parent == parent)
-        .map(|process| process.pid)
-        .collect()
+    all().filter(|process| process.parent == parent).map(|process| process.pid).collect()
 }
 
 /// Memory that the descendants of a process hold. Pages that several share count several times.
 pub(super) fn resident_bytes_below(ancestor: i32) -> u64 {
-    let page_bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
-        .ok()
-        .flatten()
-        .unwrap_or(4096);
+    let page_bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
     resident_pages_below(ancestor, &all().collect::<Vec<_>>()) * u64::try_from(page_bytes).unwrap_or(4096)
 }
 
@@ -71,11 +65,7 @@ fn parse(stat: &str) -> Option<Process> {
     // Behind the name come the state (3), the parent (4), and the resident pages as field 24.
     let parent = fields.nth(1)?.parse().ok()?;
     let resident_pages = fields.nth(19)?.parse().ok()?;
-    Some(Process {
-        pid,
-        parent,
-        resident_pages,
-    })
+    Some(Process { pid, parent, resident_pages })
 }
 
 #[cfg(test)]
@@ -85,29 +75,13 @@ mod tests {
     #[test]
     fn a_process_name_cannot_forge_its_parent() {
         let stat = "42 (a) R 1 (x) S 7 42 42 0 -1 4194560 100 0 0 0 1 2 0 0 20 0 1 0 500 8192 321 1844 1 1 0";
-        assert_eq!(
-            parse(stat),
-            Some(Process {
-                pid: 42,
-                parent: 7,
-                resident_pages: 321
-            })
-        );
+        assert_eq!(parse(stat), Some(Process { pid: 42, parent: 7, resident_pages: 321 }));
     }
 
     #[test]
     fn memory_is_summed_over_all_descendants() {
-        let process = |pid, parent, resident_pages| Process {
-            pid,
-            parent,
-            resident_pages,
-        };
-        let processes = [
-            process(5, 9, 1000),
-            process(9, 3, 100),
-            process(3, 1, 10),
-            process(4, 1, 1),
-        ];
+        let process = |pid, parent, resident_pages| Process { pid, parent, resident_pages };
+        let processes = [process(5, 9, 1000), process(9, 3, 100), process(3, 1, 10), process(4, 1, 1)];
         assert_eq!(resident_pages_below(3, &processes), 1100);
         assert_eq!(resident_pages_below(1, &processes), 1111);
         assert_eq!(resident_pages_below(77, &processes), 0);

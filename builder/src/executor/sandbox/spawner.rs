@@ -23,15 +23,13 @@ pub(super) struct Spawner {
 impl Spawner {
     pub(super) fn start() -> io::Result<Self> {
         let (jobs, mut queue) = mpsc::channel::<Job>(1);
-        std::thread::Builder::new()
-            .name("sandbox-spawner".to_owned())
-            .spawn(move || {
-                while let Some(mut job) = queue.blocking_recv() {
-                    let _inside = job.runtime.enter();
-                    // Whoever asked may have gone: then the child is dropped, and killed by that.
-                    let _ = job.reply.send(job.command.spawn());
-                }
-            })?;
+        std::thread::Builder::new().name("sandbox-spawner".to_owned()).spawn(move || {
+            while let Some(mut job) = queue.blocking_recv() {
+                let _inside = job.runtime.enter();
+                // Whoever asked may have gone: then the child is dropped, and killed by that.
+                let _ = job.reply.send(job.command.spawn());
+            }
+        })?;
         Ok(Self { jobs })
     }
 
@@ -39,15 +37,8 @@ impl Spawner {
         command.kill_on_drop(true);
         let (reply, child) = oneshot::channel();
         let ended = |_| io::Error::other("the spawner thread has ended");
-        let job = Job {
-            command,
-            runtime: Handle::current(),
-            reply,
-        };
-        self.jobs
-            .send(job)
-            .await
-            .map_err(|_| io::Error::other("the spawner thread has ended"))?;
+        let job = Job { command, runtime: Handle::current(), reply };
+        self.jobs.send(job).await.map_err(|_| io::Error::other("the spawner thread has ended"))?;
         child.await.map_err(ended).flatten()
     }
 }

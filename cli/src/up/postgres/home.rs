@@ -52,11 +52,7 @@ impl Home {
         let inside = data_dir.join("postgres");
         match inside.canonicalize() {
             Ok(dir) => {
-                return Ok(Self {
-                    account: Account::of_existing(&dir)?,
-                    dir,
-                    link: None,
-                });
+                return Ok(Self { account: Account::of_existing(&dir)?, dir, link: None });
             }
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(failed("opening", &inside)(error));
@@ -68,17 +64,9 @@ impl Home {
         }
         let account = Account::for_new()?;
         if account.is_none_or(|account| account.can_enter(&data_dir)) {
-            return Ok(Self {
-                dir: inside,
-                account,
-                link: None,
-            });
+            return Ok(Self { dir: inside, account, link: None });
         }
-        Ok(Self {
-            dir: free_folder(shared_dir, &data_dir),
-            account,
-            link: Some(inside),
-        })
+        Ok(Self { dir: free_folder(shared_dir, &data_dir), account, link: Some(inside) })
     }
 
     pub(super) fn create(&self) -> Result<(), PostgresError> {
@@ -121,9 +109,7 @@ impl Home {
     /// In `/tmp` anybody could have made a folder or a link of that name before us.
     fn check_private(&self, dir: &Path) -> Result<(), PostgresError> {
         let found = fs::symlink_metadata(dir).map_err(failed("opening", dir))?;
-        let owner = self
-            .account
-            .map_or(Uid::effective().as_raw(), |account| account.uid);
+        let owner = self.account.map_or(Uid::effective().as_raw(), |account| account.uid);
         if found.is_dir() && found.uid() == owner && found.mode() & 0o077 == 0 {
             return Ok(());
         }
@@ -156,10 +142,8 @@ impl Home {
         let path = self.cluster().join("PG_VERSION");
         match fs::read_to_string(&path) {
             Ok(text) => {
-                let major = text
-                    .trim()
-                    .parse()
-                    .map_err(|error| io::Error::new(ErrorKind::InvalidData, error));
+                let major =
+                    text.trim().parse().map_err(|error| io::Error::new(ErrorKind::InvalidData, error));
                 major.map(Some).map_err(failed("reading", &path))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -189,8 +173,7 @@ impl Home {
     /// notices servers of the old postmaster that are still writing.
     pub(super) fn disown(&self, gone: &Postmaster) -> Result<(), PostgresError> {
         let path = self.cluster().join(PID_FILE);
-        self.replace(&path, &gone.disowned())
-            .map_err(failed("replacing", &path))?;
+        self.replace(&path, &gone.disowned()).map_err(failed("replacing", &path))?;
         let lock = gone.socket_dir.join(".s.PGSQL.5432.lock");
         match fs::remove_file(&lock) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("removing", &lock)(error)),
@@ -216,11 +199,7 @@ impl Home {
         let dir = if is_plain(&inside) {
             inside
         } else {
-            let parent = if Uid::effective().is_root() {
-                "/run"
-            } else {
-                "/tmp"
-            };
+            let parent = if Uid::effective().is_root() { "/run" } else { "/tmp" };
             Path::new(parent).join(format!("loggia-{}", short_hash(&self.dir)))
         };
         self.create_private(&dir)?;
@@ -245,9 +224,7 @@ impl Home {
             file.take(LOG_TAIL_BYTES).read_to_end(&mut tail)?;
             Ok(tail)
         };
-        read()
-            .map(|tail| String::from_utf8_lossy(&tail).into_owned())
-            .unwrap_or_default()
+        read().map(|tail| String::from_utf8_lossy(&tail).into_owned()).unwrap_or_default()
     }
 }
 
@@ -263,23 +240,15 @@ impl Account {
             return Ok(None);
         }
         let named = |name| User::from_name(name).ok().flatten();
-        let user = named("postgres")
-            .or_else(|| named("nobody"))
-            .ok_or(PostgresError::NoAccount)?;
-        Ok(Some(Self {
-            uid: user.uid.as_raw(),
-            gid: user.gid.as_raw(),
-        }))
+        let user = named("postgres").or_else(|| named("nobody")).ok_or(PostgresError::NoAccount)?;
+        Ok(Some(Self { uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
     }
 
     /// Who made the cluster keeps it: a person who starts with `sudo` later gets the same database.
     fn of_existing(dir: &Path) -> Result<Option<Self>, PostgresError> {
         let found = fs::metadata(dir).map_err(failed("opening", dir))?;
         if Uid::effective().is_root() && found.uid() != 0 {
-            return Ok(Some(Self {
-                uid: found.uid(),
-                gid: found.gid(),
-            }));
+            return Ok(Some(Self { uid: found.uid(), gid: found.gid() }));
         }
         Self::for_new()
     }

@@ -41,15 +41,9 @@ impl Installation {
     }
 
     fn inspect(bin_dir: &Path) -> Option<Self> {
-        let answer = Command::new(bin_dir.join("postgres"))
-            .arg("--version")
-            .output()
-            .ok()?;
+        let answer = Command::new(bin_dir.join("postgres")).arg("--version").output().ok()?;
         let major = parse_major(&String::from_utf8_lossy(&answer.stdout))?;
-        Some(Self {
-            bin_dir: bin_dir.to_owned(),
-            major,
-        })
+        Some(Self { bin_dir: bin_dir.to_owned(), major })
     }
 }
 
@@ -58,24 +52,13 @@ fn choose(found: &[Installation], cluster: Option<u32>, home: &Path) -> Result<I
     if let Some(installation) = found.iter().find(fits) {
         return Ok(installation.clone());
     }
-    let newest = found
-        .iter()
-        .map(|one| one.major)
-        .max()
-        .ok_or(PostgresError::NotInstalled)?;
+    let newest = found.iter().map(|one| one.major).max().ok_or(PostgresError::NotInstalled)?;
     Err(match cluster {
         Some(cluster) => {
             let found = found.iter().map(|one| one.major).collect();
-            PostgresError::OtherVersion {
-                home: home.to_owned(),
-                cluster,
-                found,
-            }
+            PostgresError::OtherVersion { home: home.to_owned(), cluster, found }
         }
-        None => PostgresError::TooOld {
-            found: newest,
-            oldest: OLDEST_MAJOR,
-        },
+        None => PostgresError::TooOld { found: newest, oldest: OLDEST_MAJOR },
     })
 }
 
@@ -85,13 +68,7 @@ fn folders(path: Option<&OsStr>) -> Vec<PathBuf> {
         .iter()
         .flat_map(std::env::split_paths)
         // A link in PATH leads to the real folder, where the other programs are.
-        .filter_map(|dir| {
-            dir.join("pg_ctl")
-                .canonicalize()
-                .ok()?
-                .parent()
-                .map(Path::to_owned)
-        })
+        .filter_map(|dir| dir.join("pg_ctl").canonicalize().ok()?.parent().map(Path::to_owned))
         .collect();
     for (parent, prefix) in VERSION_PARENTS {
         folders.extend(versions(Path::new(parent), prefix));
@@ -133,10 +110,7 @@ mod tests {
     use super::*;
 
     fn summary(found: &[u32], cluster: Option<u32>) -> String {
-        let found = found.iter().map(|&major| Installation {
-            bin_dir: format!("/{major}").into(),
-            major,
-        });
+        let found = found.iter().map(|&major| Installation { bin_dir: format!("/{major}").into(), major });
         match choose(&found.collect::<Vec<_>>(), cluster, Path::new("/data/postgres")) {
             Ok(chosen) => chosen.bin_dir.display().to_string(),
             Err(error) => error.to_string(),
@@ -151,11 +125,7 @@ mod tests {
             (&[17, 15], Some(15), "/15"),
             (&[14], Some(14), "/14"),
             (&[14], None, "Postgres 15 or newer is needed"),
-            (
-                &[17, 16],
-                Some(15),
-                "made by Postgres 15, and this machine has only 17 and 16",
-            ),
+            (&[17, 16], Some(15), "made by Postgres 15, and this machine has only 17 and 16"),
             (&[], None, "sudo apt-get install postgresql"),
         ];
         for (found, cluster, expected) in cases {
@@ -182,10 +152,7 @@ mod tests {
         for name in ["pgsql-9", "pgsql-15", "pgsql-old", "lib"] {
             std::fs::create_dir(parent.path().join(name)).expect("an empty parent");
         }
-        let names: Vec<PathBuf> = vec![
-            parent.path().join("pgsql-15/bin"),
-            parent.path().join("pgsql-9/bin"),
-        ];
+        let names: Vec<PathBuf> = vec![parent.path().join("pgsql-15/bin"), parent.path().join("pgsql-9/bin")];
         assert_eq!(versions(parent.path(), "pgsql-"), names);
     }
 }

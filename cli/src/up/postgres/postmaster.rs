@@ -36,11 +36,7 @@ impl Postmaster {
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(Self::parse(&text, cluster)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(PostgresError::Folder {
-                action: "reading",
-                path,
-                cause,
-            }),
+            Err(cause) => Err(PostgresError::Folder { action: "reading", path, cause }),
         }
     }
 
@@ -51,13 +47,7 @@ impl Postmaster {
         let socket_dir = PathBuf::from(*lines.get(4)?);
         let stopping = lines.get(7) == Some(&"stopping");
         let rest = text.split_once('\n')?.1.to_owned();
-        Some(Self {
-            pid,
-            socket_dir,
-            stopping,
-            cluster: cluster.to_owned(),
-            rest,
-        })
+        Some(Self { pid, socket_dir, stopping, cluster: cluster.to_owned(), rest })
     }
 
     /// The same file, naming no process.
@@ -107,15 +97,9 @@ mod tests {
         assert_eq!(elsewhere.state(), State::Gone);
 
         let here = std::env::current_dir().expect("a working folder");
-        assert_eq!(
-            Postmaster::parse(&text, &here).expect("a whole file").state(),
-            State::Ready
-        );
+        assert_eq!(Postmaster::parse(&text, &here).expect("a whole file").state(), State::Ready);
         let text = pid_file(std::process::id(), "stopping");
-        assert_eq!(
-            Postmaster::parse(&text, &here).expect("a whole file").state(),
-            State::Stopping
-        );
+        assert_eq!(Postmaster::parse(&text, &here).expect("a whole file").state(), State::Stopping);
     }
 
     #[test]

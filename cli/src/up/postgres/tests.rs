@@ -17,10 +17,8 @@ struct World {
 
 impl World {
     fn new(mode: u32) -> Self {
-        let root = tempfile::Builder::new()
-            .prefix("loggia-pg-")
-            .tempdir_in("/tmp")
-            .expect("a temporary folder");
+        let root =
+            tempfile::Builder::new().prefix("loggia-pg-").tempdir_in("/tmp").expect("a temporary folder");
         std::fs::set_permissions(root.path(), Permissions::from_mode(0o711)).expect("own folder");
         let world = Self { root, mode };
         std::fs::create_dir(world.parent()).expect("an empty folder");
@@ -67,11 +65,7 @@ async fn a_row_is_there_after_a_stop_and_a_start_and_durability_is_on() {
     let settings = "select current_setting(name) from unnest(array['fsync', 'synchronous_commit', \
                     'full_page_writes', 'server_encoding', 'listen_addresses']) as name";
     assert_eq!(sql(&postgres, settings).await, "on,on,on,UTF8,");
-    sql(
-        &postgres,
-        "create table kept (id int); insert into kept values (42)",
-    )
-    .await;
+    sql(&postgres, "create table kept (id int); insert into kept values (42)").await;
     postgres.stop().await.expect("a clean stop");
 
     let postgres = world.start().await.expect("a second start");
@@ -94,21 +88,14 @@ async fn a_server_whose_loggia_was_killed_is_adopted() {
     let second = world.start().await.expect("the same server");
     assert_eq!(pid(&second), first_pid);
     second.stop().await.expect("a clean stop");
-    assert_eq!(
-        Postmaster::read(&world.data_dir().join("postgres/data")).expect("readable"),
-        None
-    );
+    assert_eq!(Postmaster::read(&world.data_dir().join("postgres/data")).expect("readable"), None);
 }
 
 #[tokio::test]
 async fn a_server_that_was_killed_itself_comes_back_with_what_was_committed() {
     let world = World::new(0o711);
     let postgres = world.start().await.expect("a first start");
-    sql(
-        &postgres,
-        "create table kept (id int); insert into kept values (1)",
-    )
-    .await;
+    sql(&postgres, "create table kept (id int); insert into kept values (1)").await;
     kill(Pid::from_raw(pid(&postgres)), Signal::SIGKILL).expect("our own process");
     drop(postgres);
 
@@ -151,15 +138,8 @@ async fn a_folder_that_the_account_cannot_enter_gets_its_database_elsewhere() {
     let world = World::new(0o700);
     let postgres = world.start().await.expect("a first start");
     let home = postgres.server.home.dir().to_owned();
-    assert_eq!(
-        home.starts_with(world.root.path().join("shared")),
-        Uid::effective().is_root()
-    );
-    sql(
-        &postgres,
-        "create table kept (id int); insert into kept values (7)",
-    )
-    .await;
+    assert_eq!(home.starts_with(world.root.path().join("shared")), Uid::effective().is_root());
+    sql(&postgres, "create table kept (id int); insert into kept values (7)").await;
     postgres.stop().await.expect("a clean stop");
 
     // The data folder moves, and its database is still its own.
@@ -172,26 +152,17 @@ async fn a_folder_that_the_account_cannot_enter_gets_its_database_elsewhere() {
     // A data folder of the old name is a new one.
     let fresh = world.start().await.expect("a first start at the old place");
     assert_ne!(fresh.server.home.dir(), home);
-    assert_eq!(
-        sql(&fresh, "select count(*) from pg_tables where tablename = 'kept'").await,
-        "0"
-    );
+    assert_eq!(sql(&fresh, "select count(*) from pg_tables where tablename = 'kept'").await, "0");
     fresh.stop().await.expect("a clean stop");
 }
 
 #[tokio::test]
 async fn long_and_odd_folder_names_work() {
     let world = World::new(0o711);
-    let odd = world
-        .parent()
-        .join(format!("it's $(touch pwned) \"a, b\" {}", "long".repeat(30)));
+    let odd = world.parent().join(format!("it's $(touch pwned) \"a, b\" {}", "long".repeat(30)));
     let postgres = world.start_in(&odd).await.expect("a first start");
     let socket_dir = postgres.socket_dir.clone();
-    assert!(
-        socket_dir.starts_with("/run") || socket_dir.starts_with("/tmp"),
-        "{}",
-        socket_dir.display()
-    );
+    assert!(socket_dir.starts_with("/run") || socket_dir.starts_with("/tmp"), "{}", socket_dir.display());
     assert_eq!(sql(&postgres, "select 1").await, "1");
     postgres.stop().await.expect("a clean stop");
     std::fs::remove_dir(socket_dir).expect("an empty folder once the server has ended");
@@ -205,10 +176,7 @@ async fn data_of_another_version_is_refused_with_a_way_out() {
     postgres.stop().await.expect("a clean stop");
     std::fs::write(&version, "9\n").expect("a writable cluster");
     let error = world.start().await.expect_err("no machine has version 9");
-    assert!(
-        error.to_string().contains("apt-get install postgresql-9"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("apt-get install postgresql-9"), "{error}");
 }
 
 #[tokio::test]

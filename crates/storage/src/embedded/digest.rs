@@ -20,13 +20,7 @@ pub(super) enum Algorithm {
 }
 
 impl Algorithm {
-    pub(super) const ALL: [Self; 5] = [
-        Self::Crc32,
-        Self::Crc32c,
-        Self::Crc64nvme,
-        Self::Sha1,
-        Self::Sha256,
-    ];
+    pub(super) const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64nvme, Self::Sha1, Self::Sha256];
 
     /// Header or trailer that carries it, base64.
     pub(super) fn header(self) -> &'static str {
@@ -66,10 +60,7 @@ impl Digests {
                 Algorithm::Sha256 => others.sha256 = Some(Sha256::new()),
             }
         }
-        Self {
-            md5: Md5::new(),
-            others,
-        }
+        Self { md5: Md5::new(), others }
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
@@ -88,10 +79,7 @@ impl Digests {
         ];
         Digested {
             md5: self.md5.finalize(),
-            checksums: checksums
-                .into_iter()
-                .filter_map(|(name, sum)| Some((name, sum?)))
-                .collect(),
+            checksums: checksums.into_iter().filter_map(|(name, sum)| Some((name, sum?))).collect(),
         }
     }
 }

@@ -50,10 +50,7 @@ impl From<io::Error> for StoreError {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
             io::ErrorKind::InvalidFilename => Self::KeyTooLong,
-            _ if error
-                .raw_os_error()
-                .is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code)) =>
-            {
+            _ if error.raw_os_error().is_some_and(|code| TOO_MANY_OPEN_FILES.contains(&code)) => {
                 Self::TooManyOpenFiles
             }
             _ => Self::Io(error),
@@ -68,22 +65,10 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_from_other_failures() {
         let of_kind = |kind: io::ErrorKind| StoreError::from(io::Error::from(kind));
-        assert!(matches!(
-            of_kind(io::ErrorKind::StorageFull),
-            StoreError::DiskFull
-        ));
-        assert!(matches!(
-            of_kind(io::ErrorKind::QuotaExceeded),
-            StoreError::DiskFull
-        ));
-        assert!(matches!(
-            of_kind(io::ErrorKind::PermissionDenied),
-            StoreError::Io(_)
-        ));
+        assert!(matches!(of_kind(io::ErrorKind::StorageFull), StoreError::DiskFull));
+        assert!(matches!(of_kind(io::ErrorKind::QuotaExceeded), StoreError::DiskFull));
+        assert!(matches!(of_kind(io::ErrorKind::PermissionDenied), StoreError::Io(_)));
         let too_many_files = io::Error::from_raw_os_error(24);
-        assert!(matches!(
-            StoreError::from(too_many_files),
-            StoreError::TooManyOpenFiles
-        ));
+        assert!(matches!(StoreError::from(too_many_files), StoreError::TooManyOpenFiles));
     }
 }

@@ -26,10 +26,7 @@ pub(super) struct Folders {
 
 impl Folders {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self {
-            root,
-            durable: RwLock::default(),
-        }
+        Self { root, durable: RwLock::default() }
     }
 
     /// Moves a file to its place, over whatever is there, and makes that durable. The file itself must have
@@ -39,10 +36,7 @@ impl Folders {
         let opened = match self.rename_into_known(from, to, folder) {
             // Somebody removed the directory behind our back; then the set knows nothing any more.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.durable
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .clear();
+                self.durable.write().unwrap_or_else(PoisonError::into_inner).clear();
                 None
             }
             renamed => renamed?,
@@ -58,11 +52,7 @@ impl Folders {
     /// including `keep`.
     pub(super) fn tidy(&self, folders: &[PathBuf], keep: &Path) -> io::Result<()> {
         for folder in folders {
-            let left = if is_empty(folder)? {
-                self.remove_empty(folder, keep)
-            } else {
-                folder.as_path()
-            };
+            let left = if is_empty(folder)? { self.remove_empty(folder, keep) } else { folder.as_path() };
             match sync_directory(left) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 // Gone already: another delete removed it and syncs what is above.
@@ -88,10 +78,8 @@ impl Folders {
         if durable.len() >= KNOWN_MAX {
             durable.clear();
         }
-        let mut missing: Vec<&Path> = folder
-            .ancestors()
-            .take_while(|path| *path != self.root && !durable.contains(*path))
-            .collect();
+        let mut missing: Vec<&Path> =
+            folder.ancestors().take_while(|path| *path != self.root && !durable.contains(*path)).collect();
         while let Some(path) = missing.pop() {
             create_durably(path)?;
             durable.insert(path.to_owned());

@@ -20,11 +20,7 @@ pub(super) struct TempFile {
 
 impl TempFile {
     pub(super) fn create(path: PathBuf) -> io::Result<Self> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)?;
+        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
         Ok(Self { path, file })
     }
 
@@ -61,11 +57,7 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn new(temp: TempFile, algorithms: &[Algorithm]) -> Self {
-        Self {
-            temp,
-            digests: Digests::new(algorithms),
-            size_bytes: 0,
-        }
+        Self { temp, digests: Digests::new(algorithms), size_bytes: 0 }
     }
 
     pub(super) fn write(&mut self, chunks: &[Bytes]) -> io::Result<()> {

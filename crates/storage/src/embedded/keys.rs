@@ -189,43 +189,18 @@ mod tests {
                 let name = file_name(kind, bytes);
                 assert!(name.len() <= 255, "{name}");
                 let decoded = Name::decode(&name).expect("we wrote it");
-                let expected = if kind == Kind::Folder {
-                    [bytes, b"/"].concat()
-                } else {
-                    bytes.to_vec()
-                };
-                assert_eq!(
-                    decoded,
-                    Name {
-                        kind,
-                        key_bytes: expected
-                    }
-                );
+                let expected = if kind == Kind::Folder { [bytes, b"/"].concat() } else { bytes.to_vec() };
+                assert_eq!(decoded, Name { kind, key_bytes: expected });
             }
         }
-        for foreign in [
-            "",
-            "x",
-            "oA",
-            "o%",
-            "o%4",
-            "o%41x%zz",
-            "o%61",
-            "o%C3",
-            ".DS_Store",
-            "lost+found",
-        ] {
+        for foreign in ["", "x", "oA", "o%", "o%4", "o%41x%zz", "o%61", "o%C3", ".DS_Store", "lost+found"] {
             assert_eq!(Name::decode(foreign), None, "{foreign:?}");
         }
     }
 
     #[test]
     fn the_longest_paths_fit_into_path_max() {
-        for key in [
-            "\u{7f}".repeat(KEY_LEN_MAX),
-            "/".repeat(KEY_LEN_MAX),
-            "A/".repeat(KEY_LEN_MAX / 2),
-        ] {
+        for key in ["\u{7f}".repeat(KEY_LEN_MAX), "/".repeat(KEY_LEN_MAX), "A/".repeat(KEY_LEN_MAX / 2)] {
             let len = object_path(&key).as_os_str().len();
             assert!(len + ROOT_LEN_MAX + 64 + 20 <= 4096, "{len}");
         }
@@ -236,18 +211,7 @@ mod tests {
         for good in ["abc", "loggia-objects", "a.b.c", "0-0"] {
             assert!(is_bucket_name(good), "{good}");
         }
-        for bad in [
-            "",
-            "ab",
-            "..",
-            "...",
-            "a/b",
-            "Abc",
-            "a..b",
-            "-ab",
-            "ab-",
-            &"a".repeat(64),
-        ] {
+        for bad in ["", "ab", "..", "...", "a/b", "Abc", "a..b", "-ab", "ab-", &"a".repeat(64)] {
             assert!(!is_bucket_name(bad), "{bad}");
         }
     }

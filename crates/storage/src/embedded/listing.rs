@@ -70,10 +70,7 @@ pub(super) fn list(bucket: &Path, request: &ListRequest) -> Result<ListPage, Sto
 }
 
 fn common_prefix(key: &str, request: &ListRequest) -> Option<String> {
-    let delimiter = request
-        .delimiter
-        .as_deref()
-        .filter(|delimiter| !delimiter.is_empty())?;
+    let delimiter = request.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty())?;
     let rest = key.get(request.prefix.len()..)?;
     let end = request.prefix.len() + rest.find(delimiter)? + delimiter.len();
     Some(key[..end].to_owned())
@@ -102,15 +99,8 @@ impl<'r> Cursor<'r> {
     fn new(bucket: &Path, request: &'r ListRequest) -> Result<Self, StoreError> {
         let prefix = request.prefix.as_bytes();
         let (directory, rest) = keys::directory_of(prefix);
-        let mut cursor = Self {
-            prefix,
-            after: request.after.clone(),
-            levels: Vec::new(),
-        };
-        cursor.enter(
-            bucket.join(directory),
-            prefix[..prefix.len() - rest.len()].to_vec(),
-        )?;
+        let mut cursor = Self { prefix, after: request.after.clone(), levels: Vec::new() };
+        cursor.enter(bucket.join(directory), prefix[..prefix.len() - rest.len()].to_vec())?;
         Ok(cursor)
     }
 
@@ -153,11 +143,7 @@ impl<'r> Cursor<'r> {
             }
         }
         entries.sort_unstable_by(|a, b| a.name.key_bytes.cmp(&b.name.key_bytes));
-        self.levels.push(Level {
-            directory,
-            key_prefix,
-            entries: entries.into_iter(),
-        });
+        self.levels.push(Level { directory, key_prefix, entries: entries.into_iter() });
         Ok(())
     }
 

@@ -84,8 +84,5 @@ pub enum EmbeddedS3Error {
     #[error("cannot use {} as data directory", .root.display())]
     Root { root: PathBuf, source: std::io::Error },
     #[error("cannot listen on {listen}")]
-    Listen {
-        listen: SocketAddr,
-        source: std::io::Error,
-    },
+    Listen { listen: SocketAddr, source: std::io::Error },
 }

@@ -132,20 +132,14 @@ pub(super) fn open(path: &Path) -> Result<Option<OpenObject>, StoreError> {
     let file_size = usize::try_from(file_len).unwrap_or(usize::MAX);
     if file_size > READ_WHOLE_MAX {
         let meta = read_footer(&file, file_len, path)?;
-        return Ok(Some(OpenObject {
-            meta,
-            body: OpenBody::File(Arc::new(file)),
-        }));
+        return Ok(Some(OpenObject { meta, body: OpenBody::File(Arc::new(file)) }));
     }
     let mut bytes = Vec::with_capacity(file_size);
     (&file).take(file_len).read_to_end(&mut bytes)?;
     let meta = ObjectMeta::decode_footer(&bytes, file_len).map_err(|_| damaged(path))?;
     // Cannot exceed the file's size, which the footer was checked against.
     bytes.truncate(usize::try_from(meta.size_bytes).unwrap_or(usize::MAX));
-    Ok(Some(OpenObject {
-        meta,
-        body: OpenBody::Whole(Bytes::from(bytes)),
-    }))
+    Ok(Some(OpenObject { meta, body: OpenBody::Whole(Bytes::from(bytes)) }))
 }
 
 /// Only the metadata; the body of a large object is not touched.
@@ -223,10 +217,7 @@ mod tests {
         assert_eq!(object.meta, meta);
 
         for cut in 0..good.len() {
-            assert!(
-                matches!(open_bytes(&good[..cut]), Err(StoreError::Damaged(_))),
-                "cut to {cut}"
-            );
+            assert!(matches!(open_bytes(&good[..cut]), Err(StoreError::Damaged(_))), "cut to {cut}");
             assert!(
                 matches!(open_bytes(&good[good.len() - cut..]), Err(StoreError::Damaged(_))),
                 "last {cut}"
@@ -235,10 +226,7 @@ mod tests {
         for flipped in 5..good.len() {
             let mut bad = good.clone();
             bad[flipped] ^= 1;
-            assert!(
-                matches!(open_bytes(&bad), Err(StoreError::Damaged(_))),
-                "byte {flipped}"
-            );
+            assert!(matches!(open_bytes(&bad), Err(StoreError::Damaged(_))), "byte {flipped}");
         }
     }
 }

@@ -55,10 +55,7 @@ impl EmbeddedS3 {
         let root = config.root.clone();
         let opened =
             spawn_blocking(move || Store::open(&config.root, &config.buckets, SystemTime::now())).await;
-        let store = opened.map_err(|panicked| EmbeddedS3Error::Root {
-            root,
-            source: panicked.into(),
-        })??;
+        let store = opened.map_err(|panicked| EmbeddedS3Error::Root { root, source: panicked.into() })??;
 
         let listen = config.listen;
         let failed = |source| EmbeddedS3Error::Listen { listen, source };
@@ -66,25 +63,11 @@ impl EmbeddedS3 {
         let addr = listener.local_addr().map_err(failed)?;
         let service = s3::service(Arc::new(store), &config.access_key, &config.secret_key);
 
-        let (tasks, stop, abort) = (
-            TaskTracker::new(),
-            CancellationToken::new(),
-            CancellationToken::new(),
-        );
-        let connections = Connections {
-            service,
-            tasks: tasks.clone(),
-            stop: stop.clone(),
-            abort: abort.clone(),
-        };
+        let (tasks, stop, abort) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let connections =
+            Connections { service, tasks: tasks.clone(), stop: stop.clone(), abort: abort.clone() };
         tasks.spawn(connections.accept(listener));
-        Ok(Self {
-            addr,
-            tasks,
-            stop,
-            _abort_on_drop: abort.clone().drop_guard(),
-            abort,
-        })
+        Ok(Self { addr, tasks, stop, _abort_on_drop: abort.clone().drop_guard(), abort })
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -101,10 +84,7 @@ impl EmbeddedS3 {
         self.stop.cancel();
         self.tasks.close();
         if timeout(DRAIN_MAX, self.tasks.wait()).await.is_err() {
-            warn!(
-                "The embedded S3 server cuts {} connections that did not finish in time",
-                self.tasks.len()
-            );
+            warn!("The embedded S3 server cuts {} connections that did not finish in time", self.tasks.len());
             self.abort.cancel();
             self.tasks.wait().await;
         }
@@ -113,9 +93,7 @@ impl EmbeddedS3 {
 
 impl fmt::Debug for EmbeddedS3 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbeddedS3")
-            .field("addr", &self.addr)
-            .finish_non_exhaustive()
+        f.debug_struct("EmbeddedS3").field("addr", &self.addr).finish_non_exhaustive()
     }
 }
 

@@ -58,10 +58,7 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn open(root: &Path, buckets: &[String], now: SystemTime) -> Result<Self, EmbeddedS3Error> {
-        let failed = |source| EmbeddedS3Error::Root {
-            root: root.to_owned(),
-            source,
-        };
+        let failed = |source| EmbeddedS3Error::Root { root: root.to_owned(), source };
         if let Some(name) = buckets.iter().find(|name| !keys::is_bucket_name(name)) {
             return Err(EmbeddedS3Error::InvalidBucketName(name.clone()));
         }
@@ -70,10 +67,7 @@ impl Store {
         let root = root.canonicalize().map_err(failed)?;
         let len_bytes = root.as_os_str().len();
         if len_bytes > ROOT_LEN_MAX {
-            return Err(EmbeddedS3Error::RootTooLong {
-                len_bytes,
-                max_bytes: ROOT_LEN_MAX,
-            });
+            return Err(EmbeddedS3Error::RootTooLong { len_bytes, max_bytes: ROOT_LEN_MAX });
         }
         let lock = lock(&root)?;
         let store = Self {
@@ -100,9 +94,7 @@ impl Store {
             fs::remove_file(entry?.path())?;
         }
         uploads::remove_abandoned(&self.uploads(), now)?;
-        buckets
-            .iter()
-            .try_for_each(|name| create_durably(&self.buckets.join(name)))
+        buckets.iter().try_for_each(|name| create_durably(&self.buckets.join(name)))
     }
 
     pub(super) fn create_bucket(&self, name: &str) -> Result<(), StoreError> {
@@ -125,11 +117,7 @@ impl Store {
         let mut buckets = Vec::new();
         for entry in fs::read_dir(&self.buckets)? {
             let entry = entry?;
-            if let Some(name) = entry
-                .file_name()
-                .to_str()
-                .filter(|name| keys::is_bucket_name(name))
-            {
+            if let Some(name) = entry.file_name().to_str().filter(|name| keys::is_bucket_name(name)) {
                 buckets.push((name.to_owned(), entry.metadata()?.created().ok()));
             }
         }
@@ -189,9 +177,7 @@ impl Store {
     /// Deleting what is not there succeeds, as in S3, unless a condition names what must be there.
     pub(super) fn delete(&self, bucket: &str, key: &str, condition: &Condition) -> Result<(), StoreError> {
         let removed = self.unlink(bucket, key, condition)?;
-        Ok(self
-            .folders
-            .tidy(removed.as_slice(), &self.bucket_path(bucket)?)?)
+        Ok(self.folders.tidy(removed.as_slice(), &self.bucket_path(bucket)?)?)
     }
 
     /// Deletes many with one sync per directory instead of one per object.
@@ -201,10 +187,7 @@ impl Store {
         let mut results = Vec::with_capacity(keys.len());
         for key in keys {
             let removed = self.unlink(bucket, &key, &Condition::None);
-            results.push(Deleted {
-                key,
-                result: removed.map(|folder| folders.extend(folder)),
-            });
+            results.push(Deleted { key, result: removed.map(|folder| folders.extend(folder)) });
         }
         folders.sort();
         folders.dedup();
@@ -228,9 +211,7 @@ impl Store {
     pub(super) fn lock_key(&self, path: &Path) -> MutexGuard<'_, ()> {
         let slot = self.hasher.hash_one(path) % KEY_LOCKS as u64;
         // A panic in another writer leaves the files whole: each switches by one rename.
-        self.key_locks[usize::try_from(slot).unwrap_or(0)]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.key_locks[usize::try_from(slot).unwrap_or(0)].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the directory that has one file less now.
@@ -258,11 +239,7 @@ impl Store {
 
     fn bucket_path(&self, name: &str) -> Result<PathBuf, StoreError> {
         let path = self.buckets.join(name);
-        if keys::is_bucket_name(name) && path.is_dir() {
-            Ok(path)
-        } else {
-            Err(StoreError::NoSuchBucket)
-        }
+        if keys::is_bucket_name(name) && path.is_dir() { Ok(path) } else { Err(StoreError::NoSuchBucket) }
     }
 
     /// Asked only when an object is missing, so that a hit costs no look at the bucket.
@@ -277,45 +254,27 @@ pub(super) fn copy_body(from: &File, meta: &ObjectMeta, to: &TempFile) -> Result
     if copied == meta.size_bytes {
         return Ok(());
     }
-    Err(StoreError::IncompleteBody {
-        expected: meta.size_bytes,
-        received: copied,
-    })
+    Err(StoreError::IncompleteBody { expected: meta.size_bytes, received: copied })
 }
 
 fn check(condition: &Condition, path: &Path) -> Result<(), StoreError> {
     let etag = match condition {
         Condition::None => return Ok(()),
         Condition::Absent => {
-            return if path.try_exists()? {
-                Err(StoreError::PreconditionFailed)
-            } else {
-                Ok(())
-            };
+            return if path.try_exists()? { Err(StoreError::PreconditionFailed) } else { Ok(()) };
         }
         Condition::Present => None,
         Condition::Etag(etag) => Some(etag),
     };
     let meta = object::read_meta(path)?.ok_or(StoreError::NoSuchKey)?;
-    if etag.is_none_or(|etag| *etag == meta.etag) {
-        Ok(())
-    } else {
-        Err(StoreError::PreconditionFailed)
-    }
+    if etag.is_none_or(|etag| *etag == meta.etag) { Ok(()) } else { Err(StoreError::PreconditionFailed) }
 }
 
 /// Two servers on one directory would each remove what the other is receiving.
 fn lock(root: &Path) -> Result<File, EmbeddedS3Error> {
-    let failed = |source| EmbeddedS3Error::Root {
-        root: root.to_owned(),
-        source,
-    };
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(root.join("lock"))
-        .map_err(failed)?;
+    let failed = |source| EmbeddedS3Error::Root { root: root.to_owned(), source };
+    let file =
+        File::options().create(true).truncate(false).write(true).open(root.join("lock")).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(EmbeddedS3Error::RootInUse(root.to_owned())),

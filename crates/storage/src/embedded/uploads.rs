@@ -60,11 +60,7 @@ impl Store {
         self.check_bucket(bucket)?;
         let directory = self.uploads().join(id);
         create_durably(&directory)?;
-        let description = Description {
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            headers,
-        };
+        let description = Description { bucket: bucket.to_owned(), key: key.to_owned(), headers };
         let temp = self.temp_file()?;
         serde_json::to_writer(temp.file(), &description).map_err(io::Error::from)?;
         temp.file().sync_all()?;
@@ -138,24 +134,12 @@ impl Store {
             size_bytes += meta.size_bytes;
         }
         if let Some(expected) = expected.size_bytes.filter(|expected| *expected != size_bytes) {
-            return Err(StoreError::IncompleteBody {
-                expected,
-                received: size_bytes,
-            });
+            return Err(StoreError::IncompleteBody { expected, received: size_bytes });
         }
         let checksums = check_whole(&temp, parts, &expected.checksums)?;
         let etags: Vec<String> = parts.iter().map(|part| part.meta.etag.clone()).collect();
         let etag = digest::multipart_etag(&etags).ok_or(StoreError::InvalidPartOrder)?;
-        Sealed::new(
-            temp,
-            ObjectMeta {
-                size_bytes,
-                etag,
-                modified_ms,
-                headers,
-                checksums,
-            },
-        )
+        Sealed::new(temp, ObjectMeta { size_bytes, etag, modified_ms, headers, checksums })
     }
 }
 
@@ -175,9 +159,7 @@ pub(super) fn is_upload_id(id: &str) -> bool {
 pub(super) fn remove_abandoned(uploads: &Path, now: SystemTime) -> io::Result<()> {
     for entry in fs::read_dir(uploads)? {
         let entry = entry?;
-        let age = now
-            .duration_since(entry.metadata()?.modified()?)
-            .unwrap_or_default();
+        let age = now.duration_since(entry.metadata()?.modified()?).unwrap_or_default();
         // One without a description was cut at its creation, or in the middle of its removal.
         if age > AGE_MAX || !entry.path().join(DESCRIPTION).try_exists()? {
             fs::remove_dir_all(entry.path())?;
@@ -241,26 +223,18 @@ fn find_parts(directory: &Path, listed: &[ListedPart]) -> Result<Vec<FoundPart>,
         if meta.size_bytes < PART_SIZE_MIN && index + 1 < listed.len() {
             return Err(StoreError::PartTooSmall(part.number));
         }
-        parts.push(FoundPart {
-            number: part.number,
-            path,
-            meta,
-        });
+        parts.push(FoundPart { number: part.number, path, meta });
     }
     Ok(parts)
 }
 
 /// Returns those checksums that hold for the object as a whole.
 fn check_whole(temp: &TempFile, parts: &[FoundPart], expected: &Checksums) -> Result<Checksums, StoreError> {
-    let (composite, whole): (Checksums, Checksums) = expected
-        .clone()
-        .into_iter()
-        .partition(|(_, sum)| sum.contains('-'));
+    let (composite, whole): (Checksums, Checksums) =
+        expected.clone().into_iter().partition(|(_, sum)| sum.contains('-'));
     for (algorithm, sum) in composite {
-        let sums: Option<Vec<&str>> = parts
-            .iter()
-            .map(|part| part.meta.checksums.get(&algorithm).map(String::as_str))
-            .collect();
+        let sums: Option<Vec<&str>> =
+            parts.iter().map(|part| part.meta.checksums.get(&algorithm).map(String::as_str)).collect();
         if sums.and_then(|sums| digest::composite_checksum(algorithm, &sums)) != Some(sum) {
             return Err(StoreError::BadDigest(algorithm.header()));
         }
@@ -269,10 +243,7 @@ fn check_whole(temp: &TempFile, parts: &[FoundPart], expected: &Checksums) -> Re
         return Ok(whole);
     }
     let computed = digest_file(temp, &whole.keys().copied().collect::<Vec<_>>())?;
-    match whole
-        .iter()
-        .find(|(algorithm, sum)| computed.get(algorithm) != Some(sum))
-    {
+    match whole.iter().find(|(algorithm, sum)| computed.get(algorithm) != Some(sum)) {
         Some((algorithm, _)) => Err(StoreError::BadDigest(algorithm.header())),
         None => Ok(whole),
     }

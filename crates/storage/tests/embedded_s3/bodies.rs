@@ -28,14 +28,7 @@ async fn an_upload_that_is_cut_leaves_nothing() {
 #[tokio::test]
 async fn a_wrong_checksum_is_refused_and_nothing_is_stored() {
     let world = World::new().await;
-    let put = || {
-        world
-            .client
-            .put_object()
-            .bucket(BUCKET)
-            .key("k")
-            .body(ByteStream::from_static(b"hello"))
-    };
+    let put = || world.client.put_object().bucket(BUCKET).key("k").body(ByteStream::from_static(b"hello"));
     let md5_of_nothing = "1B2M2Y8AsgTpgAmY7PhCfg==";
     let cases = [
         ("MD5", put().content_md5(md5_of_nothing)),
@@ -43,10 +36,7 @@ async fn a_wrong_checksum_is_refused_and_nothing_is_stored() {
         ("CRC32C", put().checksum_crc32_c("AAAAAA==")),
         ("CRC64NVME", put().checksum_crc64_nvme("AAAAAAAAAAA=")),
         ("SHA1", put().checksum_sha1("2jmj7l5rSw0yVb/vlWAYkK/YBwk=")),
-        (
-            "SHA256",
-            put().checksum_sha256("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
-        ),
+        ("SHA256", put().checksum_sha256("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")),
     ];
     for (name, put) in cases {
         assert_eq!(put.send().await.unwrap_err().code(), Some("BadDigest"), "{name}");
@@ -71,25 +61,11 @@ async fn right_checksums_are_kept_also_those_after_a_streamed_body() {
         ChecksumAlgorithm::Sha256,
     ];
     for algorithm in all {
-        let put = world
-            .client
-            .put_object()
-            .bucket(BUCKET)
-            .key("k")
-            .checksum_algorithm(algorithm.clone());
-        let put = put
-            .content_encoding("gzip")
-            .body(ByteStream::from_path(&file).await.unwrap());
+        let put = world.client.put_object().bucket(BUCKET).key("k").checksum_algorithm(algorithm.clone());
+        let put = put.content_encoding("gzip").body(ByteStream::from_path(&file).await.unwrap());
         put.send().await.unwrap();
         // The client compares the checksum that comes back with the body.
-        let got = world
-            .client
-            .get_object()
-            .bucket(BUCKET)
-            .key("k")
-            .send()
-            .await
-            .unwrap();
+        let got = world.client.get_object().bucket(BUCKET).key("k").send().await.unwrap();
         let sums = [
             got.checksum_crc32(),
             got.checksum_crc32_c(),
@@ -98,14 +74,7 @@ async fn right_checksums_are_kept_also_those_after_a_streamed_body() {
             got.checksum_sha256(),
         ];
         assert_eq!(sums.iter().flatten().count(), 1, "{algorithm:?}");
-        assert_eq!(
-            got.content_encoding(),
-            Some("gzip"),
-            "the transfer's aws-chunked is not stored"
-        );
-        assert!(
-            got.body.collect().await.unwrap().to_vec() == body,
-            "{algorithm:?}"
-        );
+        assert_eq!(got.content_encoding(), Some("gzip"), "the transfer's aws-chunked is not stored");
+        assert!(got.body.collect().await.unwrap().to_vec() == body, "{algorithm:?}");
     }
 }

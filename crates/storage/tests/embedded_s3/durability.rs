@@ -27,11 +27,8 @@ async fn a_damaged_file_is_an_error_and_not_an_answer() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
     let (path, host) = (world.presigned_get("k").await, world.server.addr());
-    let answer = world
-        .raw(&format!(
-            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-        ))
-        .await;
+    let answer =
+        world.raw(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
     assert!(!answer.contains(world.root().to_str().unwrap()), "{answer}");
 }
@@ -46,25 +43,11 @@ impl Process {
     fn start(root: &Path) -> Self {
         // Examples are built beside the tests: target/<profile>/{deps,examples}.
         let deps = std::env::current_exe().unwrap();
-        let program = deps
-            .parent()
-            .unwrap()
-            .parent()
-            .unwrap()
-            .join("examples/embedded_s3");
-        let mut child = Command::new(program)
-            .arg(root)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let program = deps.parent().unwrap().parent().unwrap().join("examples/embedded_s3");
+        let mut child = Command::new(program).arg(root).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        Self {
-            child,
-            endpoint_url: line.trim().to_owned(),
-        }
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, endpoint_url: line.trim().to_owned() }
     }
 }
 
@@ -89,12 +72,7 @@ async fn what_was_acknowledged_survives_kill_9_in_the_middle_of_writes() {
             for number in 0.. {
                 let key = format!("{writer}/{}/{number}", number % 3);
                 let put = client.put_object().bucket(BUCKET).key(&key);
-                if put
-                    .body(ByteStream::from(body(&key).into_bytes()))
-                    .send()
-                    .await
-                    .is_err()
-                {
+                if put.body(ByteStream::from(body(&key).into_bytes())).send().await.is_err() {
                     return;
                 }
                 let _ = acknowledge.send(key);
@@ -123,9 +101,6 @@ async fn what_was_acknowledged_survives_kill_9_in_the_middle_of_writes() {
     }
     for key in &listed {
         let object = client.get_object().bucket(BUCKET).key(key).send().await.unwrap();
-        assert!(
-            object.body.collect().await.unwrap().to_vec() == body(key).into_bytes(),
-            "{key}"
-        );
+        assert!(object.body.collect().await.unwrap().to_vec() == body(key).into_bytes(), "{key}");
     }
 }

@@ -37,14 +37,7 @@ async fn headers_and_metadata_are_kept() {
     assert_eq!(put.e_tag(), Some("\"5d41402abc4b2a76b9719d911017c592\""));
 
     let world = world.restart().await;
-    let got = world
-        .client
-        .get_object()
-        .bucket(BUCKET)
-        .key("page")
-        .send()
-        .await
-        .unwrap();
+    let got = world.client.get_object().bucket(BUCKET).key("page").send().await.unwrap();
     assert_eq!(got.content_type(), Some("text/html; charset=utf-8"));
     assert_eq!(got.content_encoding(), Some("br"));
     assert_eq!(got.content_language(), Some("de"));
@@ -54,14 +47,7 @@ async fn headers_and_metadata_are_kept() {
     assert_eq!(got.e_tag(), put.e_tag());
     assert_eq!(got.content_length(), Some(5));
 
-    let head = world
-        .client
-        .head_object()
-        .bucket(BUCKET)
-        .key("page")
-        .send()
-        .await
-        .unwrap();
+    let head = world.client.head_object().bucket(BUCKET).key("page").send().await.unwrap();
     assert_eq!(head.e_tag(), got.e_tag());
     assert_eq!(head.content_length(), Some(5));
     assert_eq!(head.last_modified(), got.last_modified());
@@ -73,12 +59,7 @@ async fn headers_and_metadata_are_kept() {
 #[tokio::test]
 async fn metadata_beyond_the_limit_is_refused() {
     let world = World::new().await;
-    let put = world
-        .client
-        .put_object()
-        .bucket(BUCKET)
-        .key("k")
-        .metadata("a", "x".repeat(20_000));
+    let put = world.client.put_object().bucket(BUCKET).key("k").metadata("a", "x".repeat(20_000));
     let error = put.body(ByteStream::from_static(b"x")).send().await.unwrap_err();
     assert_eq!(error.code(), Some("MetadataTooLarge"));
     assert_eq!(world.get("k").await, None);
@@ -104,40 +85,16 @@ async fn ranges_are_answered_as_rfc_9110_says() {
         ("small", "bytes=-0", Err("InvalidRange"), ""),
         ("empty", "bytes=0-", Err("InvalidRange"), ""),
         ("empty", "bytes=-1", Err("InvalidRange"), ""),
-        (
-            "large",
-            "bytes=100-600000",
-            Ok(large[100..=600_000].to_vec()),
-            "bytes 100-600000/700000",
-        ),
-        (
-            "large",
-            "bytes=-300000",
-            Ok(large[400_000..].to_vec()),
-            "bytes 400000-699999/700000",
-        ),
+        ("large", "bytes=100-600000", Ok(large[100..=600_000].to_vec()), "bytes 100-600000/700000"),
+        ("large", "bytes=-300000", Ok(large[400_000..].to_vec()), "bytes 400000-699999/700000"),
     ];
     for (key, range, expected, content_range) in cases {
-        let answer = world
-            .client
-            .get_object()
-            .bucket(BUCKET)
-            .key(key)
-            .range(range)
-            .send()
-            .await;
+        let answer = world.client.get_object().bucket(BUCKET).key(key).range(range).send().await;
         match (answer, expected) {
             (Ok(object), Ok(body)) => {
                 assert_eq!(object.content_range(), Some(content_range), "{key} {range}");
-                assert_eq!(
-                    object.content_length(),
-                    i64::try_from(body.len()).ok(),
-                    "{key} {range}"
-                );
-                assert!(
-                    object.body.collect().await.unwrap().to_vec() == body,
-                    "{key} {range}"
-                );
+                assert_eq!(object.content_length(), i64::try_from(body.len()).ok(), "{key} {range}");
+                assert!(object.body.collect().await.unwrap().to_vec() == body, "{key} {range}");
             }
             (Err(error), Err(code)) => assert_eq!(error.code(), Some(code), "{key} {range}"),
             (answer, _) => panic!("{key} {range}: {answer:?}"),
@@ -147,20 +104,9 @@ async fn ranges_are_answered_as_rfc_9110_says() {
     let close = "Host: x\r\nConnection: close";
     let host = world.server.addr();
     let close = close.replace('x', &host.to_string());
-    let answer = world
-        .raw(&format!(
-            "GET {path} HTTP/1.1\r\n{close}\r\nRange: bytes=3-4\r\n\r\n"
-        ))
-        .await;
-    assert!(
-        answer.starts_with("HTTP/1.1 206 ") && answer.ends_with("\r\n\r\n34"),
-        "{answer}"
-    );
-    let answer = world
-        .raw(&format!(
-            "GET {path} HTTP/1.1\r\n{close}\r\nRange: bytes=30-\r\n\r\n"
-        ))
-        .await;
+    let answer = world.raw(&format!("GET {path} HTTP/1.1\r\n{close}\r\nRange: bytes=3-4\r\n\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 206 ") && answer.ends_with("\r\n\r\n34"), "{answer}");
+    let answer = world.raw(&format!("GET {path} HTTP/1.1\r\n{close}\r\nRange: bytes=30-\r\n\r\n")).await;
     assert!(
         answer.starts_with("HTTP/1.1 416 ") && answer.contains("content-range: bytes */10\r\n"),
         "{answer}"
@@ -174,19 +120,9 @@ async fn conditional_reads_follow_the_object() {
     let etag = "\"5d41402abc4b2a76b9719d911017c592\"";
     let other = "\"00000000000000000000000000000000\"";
     let (past, future) = ("Mon, 01 Jan 2024 00:00:00 GMT", "Fri, 01 Jan 2100 00:00:00 GMT");
-    let modified = world
-        .client
-        .head_object()
-        .bucket(BUCKET)
-        .key("k")
-        .send()
-        .await
-        .unwrap();
-    let modified = modified
-        .last_modified()
-        .unwrap()
-        .fmt(aws_sdk_s3::primitives::DateTimeFormat::HttpDate)
-        .unwrap();
+    let modified = world.client.head_object().bucket(BUCKET).key("k").send().await.unwrap();
+    let modified =
+        modified.last_modified().unwrap().fmt(aws_sdk_s3::primitives::DateTimeFormat::HttpDate).unwrap();
     let cases = [
         // conditions                                                     status
         (format!("If-None-Match: {etag}"), 304),
@@ -201,10 +137,7 @@ async fn conditional_reads_follow_the_object() {
         (format!("If-Unmodified-Since: {past}"), 412),
         (format!("If-Unmodified-Since: {modified}"), 200),
         // An ETag is exact and a date is not: the ETag decides.
-        (
-            format!("If-None-Match: {other}\r\nIf-Modified-Since: {future}"),
-            200,
-        ),
+        (format!("If-None-Match: {other}\r\nIf-Modified-Since: {future}"), 200),
         (format!("If-Match: {etag}\r\nIf-Unmodified-Since: {past}"), 200),
     ];
     let (path, host) = (world.presigned_get("k").await, world.server.addr());
@@ -212,16 +145,12 @@ async fn conditional_reads_follow_the_object() {
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{conditions}\r\nConnection: close\r\n\r\n");
         let answer = world.raw(&request).await;
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{conditions}: {answer}"
-        );
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{conditions}: {answer}");
         match status {
             200 => assert!(answer.ends_with("\r\n\r\nhello"), "{answer}"),
-            304 => assert!(
-                answer.contains(&format!("etag: {etag}")) && answer.ends_with("\r\n\r\n"),
-                "{answer}"
-            ),
+            304 => {
+                assert!(answer.contains(&format!("etag: {etag}")) && answer.ends_with("\r\n\r\n"), "{answer}")
+            }
             _ => {}
         }
     }

@@ -14,23 +14,10 @@ async fn requests_without_the_right_signature_are_refused() {
     let world = World::new().await;
     world.put("k", "x").await;
     let stranger = client(&world.server.endpoint_url(), "wrong-secret");
-    let error = stranger
-        .get_object()
-        .bucket(BUCKET)
-        .key("k")
-        .send()
-        .await
-        .unwrap_err();
+    let error = stranger.get_object().bucket(BUCKET).key("k").send().await.unwrap_err();
     assert_eq!(error.code(), Some("SignatureDoesNotMatch"));
-    let put = stranger
-        .put_object()
-        .bucket(BUCKET)
-        .key("k")
-        .body(ByteStream::from_static(b"y"));
-    assert_eq!(
-        put.send().await.unwrap_err().code(),
-        Some("SignatureDoesNotMatch")
-    );
+    let put = stranger.put_object().bucket(BUCKET).key("k").body(ByteStream::from_static(b"y"));
+    assert_eq!(put.send().await.unwrap_err().code(), Some("SignatureDoesNotMatch"));
 
     let host = format!("Host: {}\r\nConnection: close\r\n", world.server.addr());
     let form = "Content-Type: multipart/form-data; boundary=b\r\n";
@@ -43,23 +30,14 @@ async fn requests_without_the_right_signature_are_refused() {
         (403, format!("GET /{BUCKET}/k HTTP/1.1\r\n{host}\r\n")),
         (403, format!("GET / HTTP/1.1\r\n{host}\r\n")),
         (403, format!("DELETE /{BUCKET}/k HTTP/1.1\r\n{host}\r\n")),
-        (
-            403,
-            format!("PUT /{BUCKET}/k HTTP/1.1\r\n{host}Content-Length: 1\r\n\r\ny"),
-        ),
+        (403, format!("PUT /{BUCKET}/k HTTP/1.1\r\n{host}Content-Length: 1\r\n\r\ny")),
         (403, format!("GET {tampered} HTTP/1.1\r\n{host}\r\n")),
         (200, format!("GET {signed} HTTP/1.1\r\n{host}\r\n")),
-        (
-            400,
-            format!("POST /{BUCKET} HTTP/1.1\r\n{host}{form}Content-Length: {form_len}\r\n\r\n{field}"),
-        ),
+        (400, format!("POST /{BUCKET} HTTP/1.1\r\n{host}{form}Content-Length: {form_len}\r\n\r\n{field}")),
     ];
     for (status, request) in cases {
         let answer = world.raw(&request).await;
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{request}\n{answer}"
-        );
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}\n{answer}");
         assert!(!answer.contains(SECRET_KEY));
     }
     assert_eq!(world.get("k").await.unwrap(), b"x");
@@ -100,10 +78,7 @@ async fn shutdown_lets_a_running_request_finish() {
 
     let root = world.root();
     let finish = async {
-        eventually("the server no longer accepts", || {
-            std::net::TcpStream::connect(addr).is_err()
-        })
-        .await;
+        eventually("the server no longer accepts", || std::net::TcpStream::connect(addr).is_err()).await;
         socket.write_all(&vec![7; 400_000]).await.unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.unwrap();

@@ -37,11 +37,7 @@ impl World {
         self.server.shutdown().await;
         let server = start(&self.dir.path().join("root")).await;
         let client = client(&server.endpoint_url(), SECRET_KEY);
-        Self {
-            server,
-            client,
-            dir: self.dir,
-        }
+        Self { server, client, dir: self.dir }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -54,14 +50,7 @@ impl World {
 
     pub(crate) async fn put(&self, key: &str, body: impl Into<Vec<u8>>) {
         let body = ByteStream::from(body.into());
-        self.client
-            .put_object()
-            .bucket(BUCKET)
-            .key(key)
-            .body(body)
-            .send()
-            .await
-            .unwrap();
+        self.client.put_object().bucket(BUCKET).key(key).body(body).send().await.unwrap();
     }
 
     pub(crate) async fn get(&self, key: &str) -> Option<Vec<u8>> {
@@ -75,13 +64,7 @@ impl World {
     }
 
     pub(crate) async fn delete(&self, key: &str) {
-        self.client
-            .delete_object()
-            .bucket(BUCKET)
-            .key(key)
-            .send()
-            .await
-            .unwrap();
+        self.client.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
     }
 
     /// All keys, by pages of the default size.
@@ -92,36 +75,14 @@ impl World {
     /// A signed URL's path and query, for requests that the SDK would not send.
     pub(crate) async fn presigned_put(&self, key: &str) -> String {
         let hour = PresigningConfig::expires_in(Duration::from_secs(3600)).unwrap();
-        let request = self
-            .client
-            .put_object()
-            .bucket(BUCKET)
-            .key(key)
-            .presigned(hour)
-            .await
-            .unwrap();
-        request
-            .uri()
-            .strip_prefix(&self.server.endpoint_url())
-            .unwrap()
-            .to_owned()
+        let request = self.client.put_object().bucket(BUCKET).key(key).presigned(hour).await.unwrap();
+        request.uri().strip_prefix(&self.server.endpoint_url()).unwrap().to_owned()
     }
 
     pub(crate) async fn presigned_get(&self, key: &str) -> String {
         let hour = PresigningConfig::expires_in(Duration::from_secs(3600)).unwrap();
-        let request = self
-            .client
-            .get_object()
-            .bucket(BUCKET)
-            .key(key)
-            .presigned(hour)
-            .await
-            .unwrap();
-        request
-            .uri()
-            .strip_prefix(&self.server.endpoint_url())
-            .unwrap()
-            .to_owned()
+        let request = self.client.get_object().bucket(BUCKET).key(key).presigned(hour).await.unwrap();
+        request.uri().strip_prefix(&self.server.endpoint_url()).unwrap().to_owned()
     }
 
     /// Sends bytes as they are, and returns the answer up to the end of the connection.
@@ -191,25 +152,10 @@ pub(crate) async fn list(client: &Client, listing: &Listing) -> (Vec<String>, Ve
             .unwrap();
         let len = page.contents().len() + page.common_prefixes().len();
         assert_eq!(page.key_count(), i32::try_from(len).ok());
-        assert!(
-            listing
-                .page_len
-                .is_none_or(|limit| len <= usize::try_from(limit).unwrap())
-        );
-        keys.extend(
-            page.contents()
-                .iter()
-                .map(|object| object.key().unwrap().to_owned()),
-        );
-        prefixes.extend(
-            page.common_prefixes()
-                .iter()
-                .map(|prefix| prefix.prefix().unwrap().to_owned()),
-        );
-        assert_eq!(
-            page.is_truncated(),
-            Some(page.next_continuation_token().is_some())
-        );
+        assert!(listing.page_len.is_none_or(|limit| len <= usize::try_from(limit).unwrap()));
+        keys.extend(page.contents().iter().map(|object| object.key().unwrap().to_owned()));
+        prefixes.extend(page.common_prefixes().iter().map(|prefix| prefix.prefix().unwrap().to_owned()));
+        assert_eq!(page.is_truncated(), Some(page.next_continuation_token().is_some()));
         match page.next_continuation_token {
             Some(next) => token = Some(next),
             None => return (keys, prefixes),

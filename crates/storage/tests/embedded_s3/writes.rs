@@ -10,38 +10,16 @@ use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 async fn conditional_writes_happen_only_when_the_condition_holds() {
     let world = World::new().await;
     let put = |body: &'static str| {
-        world
-            .client
-            .put_object()
-            .bucket(BUCKET)
-            .key("k")
-            .body(ByteStream::from_static(body.as_bytes()))
+        world.client.put_object().bucket(BUCKET).key("k").body(ByteStream::from_static(body.as_bytes()))
     };
-    assert_eq!(
-        put("x").if_match("\"abc\"").send().await.unwrap_err().code(),
-        Some("NoSuchKey")
-    );
+    assert_eq!(put("x").if_match("\"abc\"").send().await.unwrap_err().code(), Some("NoSuchKey"));
     let first = put("first").if_none_match("*").send().await.unwrap();
-    assert_eq!(
-        put("again").if_none_match("*").send().await.unwrap_err().code(),
-        Some("PreconditionFailed")
-    );
-    assert_eq!(
-        put("x").if_match("\"abc\"").send().await.unwrap_err().code(),
-        Some("PreconditionFailed")
-    );
+    assert_eq!(put("again").if_none_match("*").send().await.unwrap_err().code(), Some("PreconditionFailed"));
+    assert_eq!(put("x").if_match("\"abc\"").send().await.unwrap_err().code(), Some("PreconditionFailed"));
     assert_eq!(world.get("k").await.unwrap(), b"first");
 
-    put("second")
-        .if_match(first.e_tag().unwrap())
-        .send()
-        .await
-        .unwrap();
-    let stale = put("third")
-        .if_match(first.e_tag().unwrap())
-        .send()
-        .await
-        .unwrap_err();
+    put("second").if_match(first.e_tag().unwrap()).send().await.unwrap();
+    let stale = put("third").if_match(first.e_tag().unwrap()).send().await.unwrap_err();
     assert_eq!(stale.code(), Some("PreconditionFailed"));
     assert_eq!(world.get("k").await.unwrap(), b"second");
 
@@ -57,35 +35,19 @@ async fn of_racing_conditional_writes_exactly_one_wins() {
     for round in 0..10 {
         let key = format!("round/{round}/claim");
         let racers = (0..16).map(|racer| {
-            let put = world
-                .client
-                .put_object()
-                .bucket(BUCKET)
-                .key(&key)
-                .if_none_match("*");
+            let put = world.client.put_object().bucket(BUCKET).key(&key).if_none_match("*");
             let body = format!("racer {racer}");
             async move {
                 let result = put.body(ByteStream::from(body.clone().into_bytes())).send().await;
-                result
-                    .map(|_| body)
-                    .map_err(|error| error.code().unwrap_or_default().to_owned())
+                result.map(|_| body).map_err(|error| error.code().unwrap_or_default().to_owned())
             }
         });
         let results = futures::future::join_all(racers.map(tokio::spawn)).await;
-        let (won, lost): (Vec<_>, Vec<_>) = results
-            .into_iter()
-            .map(|joined| joined.unwrap())
-            .partition(Result::is_ok);
+        let (won, lost): (Vec<_>, Vec<_>) =
+            results.into_iter().map(|joined| joined.unwrap()).partition(Result::is_ok);
         assert_eq!(won.len(), 1, "{key}");
-        assert!(
-            lost.iter()
-                .all(|lost| lost == &Err("PreconditionFailed".to_owned())),
-            "{lost:?}"
-        );
-        assert_eq!(
-            world.get(&key).await.map(|body| String::from_utf8(body).unwrap()),
-            won[0].clone().ok()
-        );
+        assert!(lost.iter().all(|lost| lost == &Err("PreconditionFailed".to_owned())), "{lost:?}");
+        assert_eq!(world.get(&key).await.map(|body| String::from_utf8(body).unwrap()), won[0].clone().ok());
     }
 }
 
@@ -100,11 +62,7 @@ async fn a_read_during_overwrites_sees_one_whole_version() {
         tokio::spawn(async move {
             for round in 0..4 {
                 let number = writer * 4 + round;
-                let put = client
-                    .put_object()
-                    .bucket(BUCKET)
-                    .key("k")
-                    .metadata("number", number.to_string());
+                let put = client.put_object().bucket(BUCKET).key("k").metadata("number", number.to_string());
                 put.body(ByteStream::from(version(number))).send().await.unwrap();
             }
         })
@@ -115,20 +73,11 @@ async fn a_read_during_overwrites_sees_one_whole_version() {
         tokio::spawn(async move {
             for _ in 0..12 {
                 let object = client.get_object().bucket(BUCKET).key("k").send().await.unwrap();
-                let said = object
-                    .metadata()
-                    .and_then(|metadata| metadata.get("number").cloned());
+                let said = object.metadata().and_then(|metadata| metadata.get("number").cloned());
                 let body = object.body.collect().await.unwrap().to_vec();
                 let number = body[0];
-                assert!(
-                    body == version(number),
-                    "{} bytes of version {number}",
-                    body.len()
-                );
-                assert!(
-                    number == 0 || said == Some(number.to_string()),
-                    "{number} {said:?}"
-                );
+                assert!(body == version(number), "{} bytes of version {number}", body.len());
+                assert!(number == 0 || said == Some(number.to_string()), "{number} {said:?}");
             }
         })
     });
@@ -147,13 +96,7 @@ async fn deletes_that_remove_a_folder_never_break_writes_into_it() {
             for _ in 0..15 {
                 let put = client.put_object().bucket(BUCKET).key(&key);
                 put.body(ByteStream::from_static(b"x")).send().await.unwrap();
-                client
-                    .delete_object()
-                    .bucket(BUCKET)
-                    .key(&key)
-                    .send()
-                    .await
-                    .unwrap();
+                client.delete_object().bucket(BUCKET).key(&key).send().await.unwrap();
             }
         })
     });
@@ -172,18 +115,8 @@ async fn many_are_deleted_at_once() {
     }
     let identify = |key: &str| ObjectIdentifier::builder().key(key).build().unwrap();
     let objects = ["p/1", "p/2", "p/q/3", "never-there"].map(identify);
-    let delete = Delete::builder()
-        .set_objects(Some(objects.into()))
-        .build()
-        .unwrap();
-    let answer = world
-        .client
-        .delete_objects()
-        .bucket(BUCKET)
-        .delete(delete)
-        .send()
-        .await
-        .unwrap();
+    let delete = Delete::builder().set_objects(Some(objects.into())).build().unwrap();
+    let answer = world.client.delete_objects().bucket(BUCKET).delete(delete).send().await.unwrap();
     assert_eq!(answer.deleted().len(), 4);
     assert!(answer.errors().is_empty());
     assert_eq!(world.keys().await, ["kept"]);
@@ -192,54 +125,21 @@ async fn many_are_deleted_at_once() {
 #[tokio::test]
 async fn a_copy_keeps_body_and_metadata_or_replaces_them() {
     let world = World::new().await;
-    let put = world
-        .client
-        .put_object()
-        .bucket(BUCKET)
-        .key("a/from")
-        .content_type("text/css");
+    let put = world.client.put_object().bucket(BUCKET).key("a/from").content_type("text/css");
     put.body(ByteStream::from_static(b"hello")).send().await.unwrap();
-    let copy = || {
-        world
-            .client
-            .copy_object()
-            .bucket(BUCKET)
-            .copy_source(format!("{BUCKET}/a/from"))
-    };
+    let copy = || world.client.copy_object().bucket(BUCKET).copy_source(format!("{BUCKET}/a/from"));
     let copied = copy().key("to").send().await.unwrap();
-    assert_eq!(
-        copied.copy_object_result().unwrap().e_tag(),
-        Some("\"5d41402abc4b2a76b9719d911017c592\"")
-    );
-    let replace = copy()
-        .key("other")
-        .metadata_directive(MetadataDirective::Replace)
-        .content_type("text/plain");
+    assert_eq!(copied.copy_object_result().unwrap().e_tag(), Some("\"5d41402abc4b2a76b9719d911017c592\""));
+    let replace =
+        copy().key("other").metadata_directive(MetadataDirective::Replace).content_type("text/plain");
     replace.send().await.unwrap();
     for (key, content_type) in [("to", "text/css"), ("other", "text/plain")] {
-        let got = world
-            .client
-            .get_object()
-            .bucket(BUCKET)
-            .key(key)
-            .send()
-            .await
-            .unwrap();
+        let got = world.client.get_object().bucket(BUCKET).key(key).send().await.unwrap();
         assert_eq!(got.content_type(), Some(content_type));
         assert_eq!(got.body.collect().await.unwrap().to_vec(), b"hello");
     }
-    let missing = world
-        .client
-        .copy_object()
-        .bucket(BUCKET)
-        .key("x")
-        .copy_source(format!("{BUCKET}/missing"));
+    let missing = world.client.copy_object().bucket(BUCKET).key("x").copy_source(format!("{BUCKET}/missing"));
     assert_eq!(missing.send().await.unwrap_err().code(), Some("NoSuchKey"));
-    let stale = copy()
-        .key("x")
-        .copy_source_if_match("\"abc\"")
-        .send()
-        .await
-        .unwrap_err();
+    let stale = copy().key("x").copy_source_if_match("\"abc\"").send().await.unwrap_err();
     assert_eq!(stale.code(), Some("PreconditionFailed"));
 }

@@ -108,7 +108,8 @@ pub(super) fn encode(facts: &Facts, mut entries: Vec<NewEntry>) -> Result<Vec<u8
         paths.push_str(path);
     }
 
-    let header = Header { facts: facts.clone(), content_types: content_types.values, folders: folders.values };
+    let header =
+        Header { facts: facts.clone(), content_types: content_types.values, folders: folders.values };
     let header = serde_json::to_vec(&header).expect("a header has only string keys");
     let mut bytes = Vec::with_capacity(PREAMBLE_LEN + header.len() + records.len() + paths.len());
     bytes.extend(MAGIC);
@@ -196,7 +197,8 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn take(&mut self, len: usize) -> Result<&'a [u8], ManifestError> {
-        let (head, rest) = self.bytes.split_at_checked(len).ok_or(ManifestError::Damaged("it is cut short"))?;
+        let (head, rest) =
+            self.bytes.split_at_checked(len).ok_or(ManifestError::Damaged("it is cut short"))?;
         self.bytes = rest;
         Ok(head)
     }

@@ -37,7 +37,8 @@ fn encoded(paths: &[&str]) -> Vec<u8> {
 
 #[test]
 fn what_was_encoded_is_found_again() {
-    let manifest = Manifest::parse(&encoded(&["index.html", "a/b.css", "assets/app.js", "ü.txt"])).expect("parses");
+    let manifest =
+        Manifest::parse(&encoded(&["index.html", "a/b.css", "assets/app.js", "ü.txt"])).expect("parses");
     assert_eq!(manifest.facts(), &facts());
     assert_eq!(manifest.len(), 4);
     let app = manifest.find("assets/app.js").expect("exists");
@@ -47,7 +48,8 @@ fn what_was_encoded_is_found_again() {
     assert!(app.is_fingerprinted() && app.is_immutable());
     assert_eq!(app.object_key().as_str(), format!("{}/assets/app.js", deployment()));
     assert!(!manifest.find("index.html").expect("exists").is_immutable());
-    for missing in ["", "index", "index.htm", "index.html/", "assets", "assets/app.jsx", "INDEX.HTML", "zzz"] {
+    for missing in ["", "index", "index.htm", "index.html/", "assets", "assets/app.jsx", "INDEX.HTML", "zzz"]
+    {
         assert!(manifest.find(missing).is_none(), "{missing:?}");
     }
     assert!(!manifest.has_404_page());
@@ -85,14 +87,18 @@ fn every_cut_and_every_flipped_byte_is_noticed() {
 
 #[test]
 fn a_hundred_thousand_files_open_and_are_all_found() {
-    let paths: Vec<String> = (0..MANIFEST_FILES_MAX).map(|n| format!("docs/section-{}/page-{n}.html", n % 97)).collect();
+    let paths: Vec<String> =
+        (0..MANIFEST_FILES_MAX).map(|n| format!("docs/section-{}/page-{n}.html", n % 97)).collect();
     let entries = paths.iter().map(|path| entry(path)).collect();
     let bytes = Manifest::encode(&facts(), entries).expect("encodes");
     let manifest = Manifest::parse(&bytes).expect("parses");
     assert!(manifest.heap_bytes() < 40_000_000, "{} bytes", manifest.heap_bytes());
     assert!(paths.iter().all(|path| manifest.find(path).is_some_and(|entry| entry.path() == path)));
     let one_more = (0..=MANIFEST_FILES_MAX).map(|n| entry(&format!("{n}"))).collect();
-    assert_eq!(Manifest::encode(&facts(), one_more), Err(ManifestError::TooManyFiles(MANIFEST_FILES_MAX + 1)));
+    assert_eq!(
+        Manifest::encode(&facts(), one_more),
+        Err(ManifestError::TooManyFiles(MANIFEST_FILES_MAX + 1))
+    );
 }
 
 proptest! {

@@ -20,29 +20,16 @@ fn conditions_are_answered_from_the_manifest() {
         (&[("if-none-match", "")], "200 a.html"),
         (&[("if-modified-since", CREATED)], "304"),
         (&[("if-modified-since", "Tue, 14 Nov 2023 22:13:21 GMT")], "304"),
-        (
-            &[("if-modified-since", "Tue, 14 Nov 2023 22:13:19 GMT")],
-            "200 a.html",
-        ),
+        (&[("if-modified-since", "Tue, 14 Nov 2023 22:13:19 GMT")], "200 a.html"),
         (&[("if-modified-since", "yesterday")], "200 a.html"),
-        (
-            &[("if-none-match", "\"x\""), ("if-modified-since", CREATED)],
-            "200 a.html",
-        ),
+        (&[("if-none-match", "\"x\""), ("if-modified-since", CREATED)], "200 a.html"),
         (&[("if-none-match", &etag), ("range", "bytes=0-1")], "304"),
     ];
     for (lines, expected) in cases {
         assert_eq!(ask(&site, &Method::GET, "/a", lines), *expected, "{lines:?}");
-        assert_eq!(
-            ask(&site, &Method::HEAD, "/a", lines),
-            *expected,
-            "HEAD {lines:?}"
-        );
+        assert_eq!(ask(&site, &Method::HEAD, "/a", lines), *expected, "HEAD {lines:?}");
     }
-    assert_eq!(
-        ask(&site, &Method::GET, "/missing", &[("if-none-match", "*")]),
-        "404 404.html"
-    );
+    assert_eq!(ask(&site, &Method::GET, "/missing", &[("if-none-match", "*")]), "404 404.html");
 }
 
 #[test]
@@ -75,30 +62,14 @@ fn ranges_are_taken_from_the_stored_content() {
         (&[("range", "bytes=0-1"), ("if-range", CREATED)], "206 0-1"),
         (&[("range", "bytes=0-1"), ("if-range", &weak)], whole),
         (&[("range", "bytes=0-1"), ("if-range", "\"x\"")], whole),
-        (
-            &[
-                ("range", "bytes=0-1"),
-                ("if-range", "Tue, 14 Nov 2023 22:13:21 GMT"),
-            ],
-            whole,
-        ),
+        (&[("range", "bytes=0-1"), ("if-range", "Tue, 14 Nov 2023 22:13:21 GMT")], whole),
         (&[("range", "bytes=99-"), ("if-range", "\"x\"")], whole),
     ];
     for (lines, expected) in cases {
-        assert_eq!(
-            ask(&site, &Method::GET, "/ten-bytes.", lines),
-            *expected,
-            "{lines:?}"
-        );
+        assert_eq!(ask(&site, &Method::GET, "/ten-bytes.", lines), *expected, "{lines:?}");
     }
-    assert_eq!(
-        ask(&site, &Method::HEAD, "/ten-bytes.", &[("range", "bytes=0-1")]),
-        whole
-    );
-    assert_eq!(
-        ask(&site, &Method::GET, "/missing", &[("range", "bytes=0-1")]),
-        "404 404.html"
-    );
+    assert_eq!(ask(&site, &Method::HEAD, "/ten-bytes.", &[("range", "bytes=0-1")]), whole);
+    assert_eq!(ask(&site, &Method::GET, "/missing", &[("range", "bytes=0-1")]), "404 404.html");
 }
 
 #[test]
@@ -108,11 +79,7 @@ fn an_empty_file_has_no_ranges() {
         ("bytes=-1", RangeRequest::Whole),
         ("bytes=-0", RangeRequest::NotSatisfiable),
     ] {
-        assert_eq!(
-            range::requested(&headers(&[("range", line)]), 0),
-            expected,
-            "{line}"
-        );
+        assert_eq!(range::requested(&headers(&[("range", line)]), 0), expected, "{line}");
     }
 }
 
@@ -122,27 +89,15 @@ fn caching_follows_the_content() {
     let app = manifest(["index.html"]);
     let names = ["cache-control", "content-type", "content-length", "accept-ranges"];
     let cases = [
-        (
-            &page,
-            "/",
-            "200 public, max-age=0, must-revalidate | text/html; charset=utf-8 | 10 | bytes",
-        ),
+        (&page, "/", "200 public, max-age=0, must-revalidate | text/html; charset=utf-8 | 10 | bytes"),
         (
             &page,
             "/a/app-hash.js",
             "200 public, max-age=31536000, immutable | text/javascript; charset=utf-8 | 13 | bytes",
         ),
-        (
-            &page,
-            "/data.json",
-            "200 public, max-age=0, must-revalidate | application/json | 9 | bytes",
-        ),
+        (&page, "/data.json", "200 public, max-age=0, must-revalidate | application/json | 9 | bytes"),
         (&page, "/x", "404 no-store | text/html; charset=utf-8 | 8 | -"),
-        (
-            &app,
-            "/x",
-            "200 public, max-age=0, must-revalidate | text/html; charset=utf-8 | 10 | bytes",
-        ),
+        (&app, "/x", "200 public, max-age=0, must-revalidate | text/html; charset=utf-8 | 10 | bytes"),
         (&app, "/x.js", "404 no-store | - | - | -"),
     ];
     for (site, target, expected) in cases {
@@ -154,30 +109,15 @@ fn caching_follows_the_content() {
 fn partial_and_conditional_answers_describe_the_file() {
     let site = manifest(["ten-bytes."]);
     let etag = ContentHash::of(b"ten-bytes.").etag();
-    let names = [
-        "content-length",
-        "content-range",
-        "content-type",
-        "etag",
-        "last-modified",
-    ];
+    let names = ["content-length", "content-range", "content-type", "etag", "last-modified"];
     let cases: &[(&[(&'static str, &str)], String)] = &[
-        (
-            &[],
-            format!("200 10 | - | application/octet-stream | {etag} | {CREATED}"),
-        ),
+        (&[], format!("200 10 | - | application/octet-stream | {etag} | {CREATED}")),
         (
             &[("range", "bytes=2-3")],
             format!("206 2 | bytes 2-3/10 | application/octet-stream | {etag} | {CREATED}"),
         ),
-        (
-            &[("range", "bytes=10-")],
-            "416 0 | bytes */10 | - | - | -".to_owned(),
-        ),
-        (
-            &[("if-none-match", "*")],
-            format!("304 - | - | - | {etag} | {CREATED}"),
-        ),
+        (&[("range", "bytes=10-")], "416 0 | bytes */10 | - | - | -".to_owned()),
+        (&[("if-none-match", "*")], format!("304 - | - | - | {etag} | {CREATED}")),
     ];
     for (lines, expected) in cases {
         assert_eq!(head(&site, "/ten-bytes.", lines, &names), *expected, "{lines:?}");
@@ -187,32 +127,17 @@ fn partial_and_conditional_answers_describe_the_file() {
 #[test]
 fn every_answer_has_the_platform_headers() {
     let site = manifest(["a.html"]);
-    let names = [
-        "x-content-type-options",
-        "referrer-policy",
-        "server",
-        "x-robots-tag",
-    ];
+    let names = ["x-content-type-options", "referrer-policy", "server", "x-robots-tag"];
     for target in ["/a", "/a.html", "/missing", "/../x"] {
         let line = head(&site, target, &[], &names);
-        assert!(
-            line.ends_with("nosniff | strict-origin-when-cross-origin | loggia | -"),
-            "{target}: {line}"
-        );
+        assert!(line.ends_with("nosniff | strict-origin-when-cross-origin | loggia | -"), "{target}: {line}");
     }
-    let request = RequestHead {
-        method: &Method::GET,
-        target: b"/a",
-        headers: &HeaderMap::new(),
-    };
+    let request = RequestHead { method: &Method::GET, target: b"/a", headers: &HeaderMap::new() };
     let decision = decide(&site, &ServeSettings::default(), request);
     let parts = headers::of_decision(&decision, &site, false);
     assert_eq!(parts.headers["x-robots-tag"], "noindex");
     let shell = manifest(["index.html"]);
-    assert_eq!(
-        head(&shell, "/x", &[], &["vary"]),
-        "200 Accept, Sec-Fetch-Dest, Sec-Fetch-Mode"
-    );
+    assert_eq!(head(&shell, "/x", &[], &["vary"]), "200 Accept, Sec-Fetch-Dest, Sec-Fetch-Mode");
     let redirect = head(&site, "/a.html?q=1", &[], &["location", "content-length"]);
     assert_eq!(redirect, "307 /a?q=1 | 0");
 }

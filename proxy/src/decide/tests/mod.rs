@@ -15,10 +15,7 @@ const CREATED: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
 pub(crate) fn manifest<'a>(paths: impl IntoIterator<Item = &'a str>) -> Manifest {
     let deployment_id = DeploymentId::from_parts(2, 2);
     let facts = Facts {
-        deployment: DeploymentRef {
-            project_id: ProjectId::from_parts(1, 1),
-            deployment_id,
-        },
+        deployment: DeploymentRef { project_id: ProjectId::from_parts(1, 1), deployment_id },
         created_at: Timestamp::from_unix_secs(1_700_000_000).expect("valid"),
         commit: None,
         branch: None,
@@ -43,10 +40,7 @@ pub(crate) fn manifest<'a>(paths: impl IntoIterator<Item = &'a str>) -> Manifest
 fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in lines {
-        map.append(
-            HeaderName::from_static(name),
-            HeaderValue::from_str(value).expect("a header value"),
-        );
+        map.append(HeaderName::from_static(name), HeaderValue::from_str(value).expect("a header value"));
     }
     map
 }
@@ -54,15 +48,7 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
 fn ask(site: &Manifest, method: &Method, target: &str, lines: &[(&'static str, &str)]) -> String {
     let settings = ServeSettings::default();
     let headers = headers(lines);
-    summary(&decide(
-        site,
-        &settings,
-        RequestHead {
-            method,
-            target: target.as_bytes(),
-            headers: &headers,
-        },
-    ))
+    summary(&decide(site, &settings, RequestHead { method, target: target.as_bytes(), headers: &headers }))
 }
 
 fn get(site: &Manifest, target: &str) -> String {
@@ -89,24 +75,11 @@ fn summary(decision: &Decision<'_>) -> String {
 /// Status and headers that matter, in one line.
 fn head(site: &Manifest, target: &str, lines: &[(&'static str, &str)], names: &[&str]) -> String {
     let headers = headers(lines);
-    let request = RequestHead {
-        method: &Method::GET,
-        target: target.as_bytes(),
-        headers: &headers,
-    };
+    let request = RequestHead { method: &Method::GET, target: target.as_bytes(), headers: &headers };
     let parts = headers::of_decision(&decide(site, &ServeSettings::default(), request), site, true);
-    let values = names.iter().map(|name| {
-        parts
-            .headers
-            .get(*name)
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or("-")
-    });
-    format!(
-        "{} {}",
-        parts.status.as_u16(),
-        values.collect::<Vec<_>>().join(" | ")
-    )
+    let values =
+        names.iter().map(|name| parts.headers.get(*name).and_then(|v| v.to_str().ok()).unwrap_or("-"));
+    format!("{} {}", parts.status.as_u16(), values.collect::<Vec<_>>().join(" | "))
 }
 
 fn any_target() -> impl Strategy<Value = Vec<u8>> {

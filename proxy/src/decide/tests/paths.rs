@@ -4,13 +4,7 @@ use super::*;
 
 #[test]
 fn html_urls_follow_the_table_of_auto_trailing_slash() {
-    let site = manifest([
-        "both.html",
-        "both/index.html",
-        "file.html",
-        "folder/index.html",
-        "bin",
-    ]);
+    let site = manifest(["both.html", "both/index.html", "file.html", "folder/index.html", "bin"]);
     let cases = [
         ("/file", "200 file.html"),
         ("/file/", "307 /file"),
@@ -72,11 +66,7 @@ fn no_file_hides_behind_a_redirect_to_another() {
     ];
     let with_page = |target: &str| {
         let answer = get(&site, target);
-        if answer.starts_with("200 shell") {
-            "404".to_owned()
-        } else {
-            answer
-        }
+        if answer.starts_with("200 shell") { "404".to_owned() } else { answer }
     };
     for (target, expected) in cases {
         assert_eq!(with_page(target), expected, "GET {target}");
@@ -107,14 +97,7 @@ fn the_canonical_spelling_is_one_redirect_away() {
 
 #[test]
 fn the_nearest_404_page_answers() {
-    let site = manifest([
-        "404.html",
-        "docs/404.html",
-        "docs/a.html",
-        "index.html",
-        ".env",
-        ".well-known/x",
-    ]);
+    let site = manifest(["404.html", "docs/404.html", "docs/a.html", "index.html", ".env", ".well-known/x"]);
     let cases = [
         ("/docs", "404 404.html"),
         ("/docs/", "404 docs/404.html"),
@@ -146,46 +129,18 @@ fn the_shell_answers_navigations_only() {
     let shell = "200 shell index.html";
     type Lines = &'static [(&'static str, &'static str)];
     let cases: &[(&str, Lines, &str)] = &[
+        ("/deep/link", &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], shell),
         (
             "/deep/link",
-            &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
-            shell,
-        ),
-        (
-            "/deep/link",
-            &[
-                ("sec-fetch-mode", "cors"),
-                ("sec-fetch-dest", "empty"),
-                ("accept", "text/html"),
-            ],
+            &[("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), ("accept", "text/html")],
             "404",
         ),
-        (
-            "/deep/link",
-            &[("sec-fetch-site", "same-origin"), ("accept", "text/html")],
-            "404",
-        ),
-        (
-            "/deep/link",
-            &[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "script")],
-            "404",
-        ),
-        (
-            "/deep/link",
-            &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "image")],
-            "404",
-        ),
+        ("/deep/link", &[("sec-fetch-site", "same-origin"), ("accept", "text/html")], "404"),
+        ("/deep/link", &[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "script")], "404"),
+        ("/deep/link", &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "image")], "404"),
         ("/x.js", &[("sec-fetch-dest", "script"), ("accept", "*/*")], "404"),
-        (
-            "/deep/link",
-            &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")],
-            shell,
-        ),
-        (
-            "/deep/link",
-            &[("accept", "application/json"), ("accept", "TEXT/HTML;q=0.5")],
-            shell,
-        ),
+        ("/deep/link", &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")], shell),
+        ("/deep/link", &[("accept", "application/json"), ("accept", "TEXT/HTML;q=0.5")], shell),
         ("/deep/link", &[("accept", "text/html;q=0, */*")], shell),
         ("/deep/link", &[("accept", "application/json")], "404"),
         ("/deep/link", &[("accept", "image/*")], "404"),
@@ -201,17 +156,10 @@ fn the_shell_answers_navigations_only() {
         ("/", &[], "200 index.html"),
     ];
     for (target, lines, expected) in cases {
-        assert_eq!(
-            ask(&site, &Method::GET, target, lines),
-            *expected,
-            "GET {target} {lines:?}"
-        );
+        assert_eq!(ask(&site, &Method::GET, target, lines), *expected, "GET {target} {lines:?}");
     }
     assert_eq!(ask(&site, &Method::HEAD, "/deep", &[]), shell);
-    assert_eq!(
-        ask(&site, &Method::POST, "/deep", &[("accept", "text/html")]),
-        "404"
-    );
+    assert_eq!(ask(&site, &Method::POST, "/deep", &[("accept", "text/html")]), "404");
 }
 
 #[test]
@@ -224,11 +172,7 @@ fn settings_fill_what_the_deployment_leaves_open() {
         (NotFound::None, "404"),
     ] {
         let settings = ServeSettings { not_found: mode };
-        let request = RequestHead {
-            method: &Method::GET,
-            target: b"/x",
-            headers: &HeaderMap::new(),
-        };
+        let request = RequestHead { method: &Method::GET, target: b"/x", headers: &HeaderMap::new() };
         assert_eq!(summary(&decide(&site, &settings, request)), expected, "{mode:?}");
     }
 }

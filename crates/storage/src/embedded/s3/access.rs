@@ -15,16 +15,10 @@ impl S3Access for SignatureV4Only {
             .headers()
             .get(http::header::AUTHORIZATION)
             .is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256"));
-        let by_query = cx
-            .uri()
-            .query()
-            .is_some_and(|query| query.contains("X-Amz-Signature="));
+        let by_query = cx.uri().query().is_some_and(|query| query.contains("X-Amz-Signature="));
         if cx.credentials().is_some() && (by_header || by_query) {
             return Ok(());
         }
-        Err(s3_error!(
-            AccessDenied,
-            "the request must be signed with Signature Version 4"
-        ))
+        Err(s3_error!(AccessDenied, "the request must be signed with Signature Version 4"))
     }
 }

@@ -45,9 +45,7 @@ fn read_ahead(
 
 fn read_chunk(file: &Arc<File>, range: &Range<u64>) -> Option<JoinHandle<io::Result<Bytes>>> {
     let offset = range.start;
-    let len = usize::try_from((range.end - offset).min(CHUNK_LEN))
-        .ok()
-        .filter(|len| *len > 0)?;
+    let len = usize::try_from((range.end - offset).min(CHUNK_LEN)).ok().filter(|len| *len > 0)?;
     let file = Arc::clone(file);
     Some(spawn_blocking(move || {
         let mut chunk = vec![0; len];

@@ -52,10 +52,7 @@ macro_rules! headers_of {
 pub(super) use {checksums_of, headers_of, set_checksums};
 
 pub(super) fn collect_checksums(fields: [(Algorithm, Option<String>); 5]) -> Checksums {
-    fields
-        .into_iter()
-        .filter_map(|(algorithm, sum)| Some((algorithm, sum?)))
-        .collect()
+    fields.into_iter().filter_map(|(algorithm, sum)| Some((algorithm, sum?))).collect()
 }
 
 /// `aws-chunked` is how the body travelled, not what it is.
@@ -75,9 +72,7 @@ pub(super) fn etag(meta: &ObjectMeta) -> ETag {
 
 pub(super) fn modified(meta: &ObjectMeta) -> Timestamp {
     let nanos = i128::from(meta.modified_ms) * 1_000_000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanos)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
-        .into()
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH).into()
 }
 
 pub(super) fn write_condition(
@@ -90,10 +85,7 @@ pub(super) fn write_condition(
         (Some(ETagCondition::Any), None) => Ok(Condition::Present),
         (Some(ETagCondition::ETag(etag)), None) => Ok(Condition::Etag(etag.into_value())),
         // As in S3.
-        _ => Err(s3_error!(
-            NotImplemented,
-            "a write takes If-Match, or If-None-Match with *, not both"
-        )),
+        _ => Err(s3_error!(NotImplemented, "a write takes If-Match, or If-None-Match with *, not both")),
     }
 }
 
@@ -103,10 +95,7 @@ pub(super) fn buckets(buckets: Vec<(String, Option<SystemTime>)>) -> ListBuckets
         name: Some(name),
         ..Bucket::default()
     });
-    ListBucketsOutput {
-        buckets: Some(buckets.collect()),
-        ..ListBucketsOutput::default()
-    }
+    ListBucketsOutput { buckets: Some(buckets.collect()), ..ListBucketsOutput::default() }
 }
 
 #[cfg(test)]
@@ -123,11 +112,7 @@ mod tests {
             (Some("AWS-Chunked, br, gzip"), Some("br, gzip")),
         ];
         for (header, stored) in cases {
-            assert_eq!(
-                stored_encoding(header.map(str::to_owned)).as_deref(),
-                stored,
-                "{header:?}"
-            );
+            assert_eq!(stored_encoding(header.map(str::to_owned)).as_deref(), stored, "{header:?}");
         }
     }
 }

@@ -25,11 +25,7 @@ impl Service<Request<Incoming>> for Endpoint {
 /// after it; `s3s` 0.14 refuses repeated headers. Joined by a comma they mean the same (RFC 9110, section 5.3),
 /// also to the signature, which is over the joined form.
 fn join_content_encodings(headers: &mut HeaderMap) {
-    let values: Vec<&[u8]> = headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
+    let values: Vec<&[u8]> = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes).collect();
     if values.len() < 2 {
         return;
     }

@@ -15,13 +15,8 @@ const PAGE_LEN_MAX: u16 = 1000;
 pub(super) async fn list_objects(s3: &FolderS3, input: ListObjectsV2Input) -> Answer<ListObjectsV2Output> {
     let max_keys = input.max_keys.unwrap_or(i32::from(PAGE_LEN_MAX));
     let limit = u16::try_from(max_keys).map(|limit| limit.min(PAGE_LEN_MAX));
-    let limit = limit.or_else(|_| {
-        if max_keys > 0 {
-            Ok(PAGE_LEN_MAX)
-        } else {
-            Err(s3_error!(InvalidArgument))
-        }
-    })?;
+    let limit =
+        limit.or_else(|_| if max_keys > 0 { Ok(PAGE_LEN_MAX) } else { Err(s3_error!(InvalidArgument)) })?;
     let after = match (&input.continuation_token, &input.start_after) {
         (Some(token), _) => decode_token(token)?,
         (None, Some(key)) if !key.is_empty() => Marker::Key(key.clone()),
@@ -36,24 +31,12 @@ pub(super) async fn list_objects(s3: &FolderS3, input: ListObjectsV2Input) -> An
     let bucket = input.bucket.clone();
     let page = s3.blocking(move |store| store.list(&bucket, &request)).await?;
 
-    let escapes = input
-        .encoding_type
-        .as_ref()
-        .is_some_and(|encoding| encoding.as_str() == EncodingType::URL);
+    let escapes = input.encoding_type.as_ref().is_some_and(|encoding| encoding.as_str() == EncodingType::URL);
     let spell = |text: String| if escapes { percent_encode(&text) } else { text };
     let key_count = i32::try_from(page.objects.len() + page.prefixes.len()).ok();
-    let contents = page
-        .objects
-        .into_iter()
-        .map(|(key, meta)| listed(spell(key), &meta))
-        .collect();
-    let prefixes = page
-        .prefixes
-        .into_iter()
-        .map(|prefix| CommonPrefix {
-            prefix: Some(spell(prefix)),
-        })
-        .collect();
+    let contents = page.objects.into_iter().map(|(key, meta)| listed(spell(key), &meta)).collect();
+    let prefixes =
+        page.prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(spell(prefix)) }).collect();
     Ok(S3Response::new(ListObjectsV2Output {
         name: Some(input.bucket),
         prefix: input.prefix.map(spell),
@@ -92,19 +75,14 @@ fn encode_token(marker: &Marker) -> String {
 
 fn decode_token(token: &str) -> S3Result<Marker> {
     let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok();
-    let text = bytes
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .unwrap_or_default();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
     if let Some(key) = text.strip_prefix('k') {
         return Ok(Marker::Key(key.to_owned()));
     }
     if let Some(prefix) = text.strip_prefix('p') {
         return Ok(Marker::Prefix(prefix.to_owned()));
     }
-    Err(s3_error!(
-        InvalidArgument,
-        "the continuation token is not one of this server"
-    ))
+    Err(s3_error!(InvalidArgument, "the continuation token is not one of this server"))
 }
 
 /// `encoding-type=url`: for keys with characters that XML cannot hold.
@@ -127,10 +105,7 @@ mod tests {
     #[test]
     fn tokens_round_trip_and_others_are_refused() {
         for marker in [Marker::Key("ä/b".to_owned()), Marker::Prefix("a/".to_owned())] {
-            assert_eq!(
-                decode_token(&encode_token(&marker)).expect("our own token"),
-                marker
-            );
+            assert_eq!(decode_token(&encode_token(&marker)).expect("our own token"), marker);
         }
         for token in ["", "!", "a", "AAAA"] {
             assert!(decode_token(token).is_err(), "{token:?}");

@@ -41,10 +41,7 @@ pub(super) async fn get_object(s3: &FolderS3, input: GetObjectInput) -> Answer<G
         ..GetObjectOutput::default()
     };
     let is_whole = output.content_range.is_none();
-    set_checksums!(
-        output,
-        checksums_for(&meta, input.checksum_mode.as_ref(), is_whole)
-    );
+    set_checksums!(output, checksums_for(&meta, input.checksum_mode.as_ref(), is_whole));
     output.content_encoding = meta.headers.content_encoding;
     output.content_disposition = meta.headers.content_disposition;
     output.content_language = meta.headers.content_language;
@@ -75,10 +72,7 @@ pub(super) async fn head_object(s3: &FolderS3, input: HeadObjectInput) -> Answer
         ..HeadObjectOutput::default()
     };
     let is_whole = output.content_range.is_none();
-    set_checksums!(
-        output,
-        checksums_for(&meta, input.checksum_mode.as_ref(), is_whole)
-    );
+    set_checksums!(output, checksums_for(&meta, input.checksum_mode.as_ref(), is_whole));
     output.content_encoding = meta.headers.content_encoding;
     output.content_disposition = meta.headers.content_disposition;
     output.content_language = meta.headers.content_language;
@@ -140,18 +134,12 @@ struct Sent {
 
 fn span(range: Option<Range>, size_bytes: u64) -> S3Result<Sent> {
     let Some(range) = range else {
-        return Ok(Sent {
-            bytes: 0..size_bytes,
-            content_range: None,
-        });
+        return Ok(Sent { bytes: 0..size_bytes, content_range: None });
     };
     let bytes = range.check(size_bytes).ok().filter(|bytes| !bytes.is_empty());
     let bytes = bytes.ok_or_else(|| unsatisfiable(size_bytes))?;
     let content_range = format!("bytes {}-{}/{size_bytes}", bytes.start, bytes.end - 1);
-    Ok(Sent {
-        bytes,
-        content_range: Some(content_range),
-    })
+    Ok(Sent { bytes, content_range: Some(content_range) })
 }
 
 fn unsatisfiable(size_bytes: u64) -> S3Error {
@@ -168,10 +156,7 @@ fn length(bytes: &Span<u64>) -> Option<i64> {
 
 /// What S3 says about an object that came without one.
 fn content_type(meta: &ObjectMeta) -> String {
-    meta.headers
-        .content_type
-        .clone()
-        .unwrap_or_else(|| "binary/octet-stream".to_owned())
+    meta.headers.content_type.clone().unwrap_or_else(|| "binary/octet-stream".to_owned())
 }
 
 /// They are over the whole object, so a client could not compare them with a range.

@@ -55,48 +55,26 @@ impl Announced {
         let size = body.remaining_length().exact();
         let size_bytes = size.ok_or_else(|| s3_error!(MissingContentLength))? as u64;
         if size_bytes > BODY_LEN_MAX {
-            return Err(s3_error!(
-                EntityTooLarge,
-                "an object or part has at most {BODY_LEN_MAX} bytes"
-            ));
+            return Err(s3_error!(EntityTooLarge, "an object or part has at most {BODY_LEN_MAX} bytes"));
         }
         let md5 = content_md5.map(parse_md5).transpose()?;
         let trailing = trailing_checksums(headers);
-        Ok(Self {
-            size_bytes,
-            md5,
-            checksums,
-            trailing,
-            trailers,
-        })
+        Ok(Self { size_bytes, md5, checksums, trailing, trailers })
     }
 
     fn algorithms(&self) -> Vec<Algorithm> {
-        self.checksums
-            .keys()
-            .copied()
-            .chain(self.trailing.iter().copied())
-            .collect()
+        self.checksums.keys().copied().chain(self.trailing.iter().copied()).collect()
     }
 
     /// Call when the body has ended: only then are the trailers there.
     fn expected(mut self) -> S3Result<Expected> {
-        let trailers = self
-            .trailers
-            .and_then(|trailers| trailers.take())
-            .unwrap_or_default();
+        let trailers = self.trailers.and_then(|trailers| trailers.take()).unwrap_or_default();
         for algorithm in self.trailing {
-            let sum = trailers
-                .get(algorithm.header())
-                .and_then(|value| value.to_str().ok());
+            let sum = trailers.get(algorithm.header()).and_then(|value| value.to_str().ok());
             let sum = sum.ok_or_else(|| s3_error!(IncompleteBody, "{} is missing", algorithm.header()))?;
             self.checksums.insert(algorithm, sum.to_owned());
         }
-        Ok(Expected {
-            size_bytes: self.size_bytes,
-            md5: self.md5,
-            checksums: self.checksums,
-        })
+        Ok(Expected { size_bytes: self.size_bytes, md5: self.md5, checksums: self.checksums })
     }
 }
 
@@ -192,10 +170,7 @@ fn broken_body(error: &StdError) -> S3Error {
         return s3_error!(BadDigest, "the body does not match x-amz-content-sha256");
     }
     if text.contains("SignatureMismatch") {
-        return s3_error!(
-            SignatureDoesNotMatch,
-            "a chunk of the body does not match its signature"
-        );
+        return s3_error!(SignatureDoesNotMatch, "a chunk of the body does not match its signature");
     }
     s3_error!(IncompleteBody, "the body ended early or is malformed")
 }
@@ -208,15 +183,9 @@ fn parse_md5(header: &str) -> S3Result<[u8; 16]> {
 }
 
 fn trailing_checksums(headers: &HeaderMap) -> Vec<Algorithm> {
-    let names = headers
-        .get_all("x-amz-trailer")
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let names = headers.get_all("x-amz-trailer").iter().filter_map(|value| value.to_str().ok());
     let names: Vec<&str> = names.flat_map(|value| value.split(',')).map(str::trim).collect();
-    let is_named = |algorithm: &Algorithm| {
-        names
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case(algorithm.header()))
-    };
+    let is_named =
+        |algorithm: &Algorithm| names.iter().any(|name| name.eq_ignore_ascii_case(algorithm.header()));
     Algorithm::ALL.into_iter().filter(is_named).collect()
 }

@@ -23,18 +23,10 @@ pub(super) async fn put_object(s3: &FolderS3, req: S3Request<PutObjectInput>) ->
     if input.write_offset_bytes.is_some() {
         return Err(s3_error!(NotImplemented, "appending to objects"));
     }
-    let body = input
-        .body
-        .take()
-        .unwrap_or_else(|| StreamingBlob::from(Body::empty()));
+    let body = input.body.take().unwrap_or_else(|| StreamingBlob::from(Body::empty()));
     let checksums = checksums_of!(input);
-    let announced = Announced::new(
-        &body,
-        &req.headers,
-        input.content_md5.as_deref(),
-        checksums,
-        req.trailing_headers,
-    )?;
+    let announced =
+        Announced::new(&body, &req.headers, input.content_md5.as_deref(), checksums, req.trailing_headers)?;
     let condition = convert::write_condition(input.if_match.take(), input.if_none_match.take())?;
     let headers = headers_of!(input);
     let (bucket, key) = (input.bucket, input.key);
@@ -43,26 +35,16 @@ pub(super) async fn put_object(s3: &FolderS3, req: S3Request<PutObjectInput>) ->
     })
     .await?;
 
-    let mut output = PutObjectOutput {
-        e_tag: Some(convert::etag(&meta)),
-        ..PutObjectOutput::default()
-    };
+    let mut output = PutObjectOutput { e_tag: Some(convert::etag(&meta)), ..PutObjectOutput::default() };
     set_checksums!(output, meta.checksums);
     Ok(S3Response::new(output))
 }
 
 /// Copies keep the source's ETag, also where it came from a multipart upload.
 pub(super) async fn copy_object(s3: &FolderS3, mut input: CopyObjectInput) -> Answer<CopyObjectOutput> {
-    let CopySource::Bucket {
-        bucket: from_bucket,
-        key: from_key,
-        version_id: None,
-    } = input.copy_source
+    let CopySource::Bucket { bucket: from_bucket, key: from_key, version_id: None } = input.copy_source
     else {
-        return Err(s3_error!(
-            NotImplemented,
-            "a copy source is a bucket and a key, without a version"
-        ));
+        return Err(s3_error!(NotImplemented, "a copy source is a bucket and a key, without a version"));
     };
     if input.copy_source_if_modified_since.is_some() || input.copy_source_if_unmodified_since.is_some() {
         return Err(s3_error!(NotImplemented, "copying on condition of a date"));
@@ -92,36 +74,23 @@ pub(super) async fn copy_object(s3: &FolderS3, mut input: CopyObjectInput) -> An
         ..CopyObjectResult::default()
     };
     set_checksums!(result, meta.checksums);
-    Ok(S3Response::new(CopyObjectOutput {
-        copy_object_result: Some(result),
-        ..CopyObjectOutput::default()
-    }))
+    Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() }))
 }
 
 pub(super) async fn delete_object(s3: &FolderS3, input: DeleteObjectInput) -> Answer<DeleteObjectOutput> {
     let condition = convert::write_condition(input.if_match, None)?;
     let (bucket, key) = (input.bucket, input.key);
-    s3.blocking(move |store| store.delete(&bucket, &key, &condition))
-        .await?;
+    s3.blocking(move |store| store.delete(&bucket, &key, &condition)).await?;
     Ok(S3Response::new(DeleteObjectOutput::default()))
 }
 
 pub(super) async fn delete_objects(s3: &FolderS3, input: DeleteObjectsInput) -> Answer<DeleteObjectsOutput> {
     let objects = input.delete.objects;
     if objects.len() > DELETE_KEYS_MAX {
-        return Err(s3_error!(
-            MalformedXML,
-            "at most {DELETE_KEYS_MAX} keys can be deleted at once"
-        ));
+        return Err(s3_error!(MalformedXML, "at most {DELETE_KEYS_MAX} keys can be deleted at once"));
     }
-    if objects
-        .iter()
-        .any(|object| object.e_tag.is_some() || object.version_id.is_some())
-    {
-        return Err(s3_error!(
-            NotImplemented,
-            "deleting many on conditions or versions"
-        ));
+    if objects.iter().any(|object| object.e_tag.is_some() || object.version_id.is_some()) {
+        return Err(s3_error!(NotImplemented, "deleting many on conditions or versions"));
     }
     let bucket = input.bucket;
     let keys = objects.into_iter().map(|object| object.key).collect();
@@ -131,20 +100,12 @@ pub(super) async fn delete_objects(s3: &FolderS3, input: DeleteObjectsInput) -> 
     let mut errors = Vec::new();
     for Deleted { key, result } in results {
         match result {
-            Ok(()) => deleted.push(DeletedObject {
-                key: Some(key),
-                ..DeletedObject::default()
-            }),
+            Ok(()) => deleted.push(DeletedObject { key: Some(key), ..DeletedObject::default() }),
             Err(error) => {
                 let error = s3_error_of(&error);
                 let code = Some(error.code().as_str().to_owned());
                 let message = error.message().map(str::to_owned);
-                errors.push(Error {
-                    code,
-                    message,
-                    key: Some(key),
-                    ..Error::default()
-                });
+                errors.push(Error { code, message, key: Some(key), ..Error::default() });
             }
         }
     }
