@@ -28,7 +28,7 @@ pub fn of(build: &BuildAssignment) -> BuildVariables {
         match refusal(name, value) {
             None => drop(all.insert(name.clone(), value.clone())),
             Some(reason) => {
-                problems.push(Problem::in_file("", format!("The variable {name:?} is left out: {reason}.")))
+                problems.push(Problem::in_file("", format!("The variable {name:?} is left out: {reason}.")));
             }
         }
     }

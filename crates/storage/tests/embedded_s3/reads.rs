@@ -149,7 +149,10 @@ async fn conditional_reads_follow_the_object() {
         match status {
             200 => assert!(answer.ends_with("\r\n\r\nhello"), "{answer}"),
             304 => {
-                assert!(answer.contains(&format!("etag: {etag}")) && answer.ends_with("\r\n\r\n"), "{answer}")
+                assert!(
+                    answer.contains(&format!("etag: {etag}")) && answer.ends_with("\r\n\r\n"),
+                    "{answer}"
+                );
             }
             _ => {}
         }
