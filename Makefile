@@ -6,10 +6,6 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 # `sudo make` and other short PATHs: rustup puts cargo here.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-# Behind a proxy with a certificate authority of its own, the machine's tools were told of it by one of these; builds
-# have to know it too.
-export LOGGIA_BUILD_CA_FILE ?= $(or $(NODE_EXTRA_CA_CERTS),$(SSL_CERT_FILE))
-
 IMAGE ?= loggia:dev
 # More for `loggia up`, e.g. make up ARGS="--http-port 80 --base-domain example.org"
 ARGS ?=

@@ -53,7 +53,10 @@ fn executor_from_env(env: &mut Env, builder: &str, work_dir: &std::path::Path) -
         image: env.parsed("LOGGIA_BUILD_IMAGE", DEFAULT_IMAGE),
         docker_network: env.parsed("LOGGIA_BUILD_NETWORK", "bridge"),
         docker_runtime: env.optional("LOGGIA_BUILD_RUNTIME", "runsc"),
-        ca_file: env.optional("LOGGIA_BUILD_CA_FILE", "/etc/ssl/certs/ca-certificates.crt"),
+        // On a network that inspects TLS this machine's own tools were told of its authorities by SSL_CERT_FILE.
+        ca_file: ["LOGGIA_BUILD_CA_FILE", "SSL_CERT_FILE"]
+            .iter()
+            .find_map(|name| env.optional(name, "/etc/ssl/certs/ca-certificates.crt")),
         uid: env.optional("LOGGIA_BUILD_UID", "1000"),
         gid: None,
         toolchain_dirs: toolchain_dirs.map(|paths| paths.0).unwrap_or_default(),

@@ -230,7 +230,7 @@ pub fn slug(text: &str) -> ProjectSlug {
 
 /// Where the network inspects TLS, builds have to trust what this machine trusts.
 pub fn ca_file() -> Option<String> {
-    ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"].iter().find_map(|name| std::env::var(name).ok())
+    ["LOGGIA_BUILD_CA_FILE", "SSL_CERT_FILE"].iter().find_map(|name| std::env::var(name).ok())
 }
 
 fn open_to_all(dir: &Path) {

@@ -1,12 +1,12 @@
 //! «It is up»: found out by asking, told to people and to a file.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 use serde::Serialize;
 
 use super::Options;
+use super::secrets;
 use super::settings::Settings;
 
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -65,21 +65,10 @@ pub(super) fn announce(options: &Options, settings: &Settings<'_>, is_new: bool)
             base_domain: base,
             admin_token: settings.admin_token(),
         };
-        write_private(file, &serde_json::to_vec(&ready)?)
+        secrets::write_private(file, &serde_json::to_vec(&ready)?)
             .with_context(|| format!("writing {}", file.display()))?;
     }
     Ok(())
-}
-
-/// Appears whole, readable by its owner only: it holds a token.
-fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let temporary = file.with_extension("new");
-    let _ = std::fs::remove_file(&temporary);
-    let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    out.write_all(bytes)?;
-    std::fs::rename(temporary, file)
 }
 
 /// Asks a site until it answers. Where `*.localhost` is not resolved by the system, it is loopback all the same.

@@ -142,7 +142,7 @@ impl Sample {
                 webhook_secret: None,
             })
             .await?;
-        std::fs::write(&secret_file, &created.webhook_secret)?;
+        super::secrets::write_private(&secret_file, created.webhook_secret.as_bytes())?;
         Ok(created.webhook_secret)
     }
 

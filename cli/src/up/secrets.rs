@@ -29,7 +29,8 @@ impl Secrets {
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let secrets = Self::generate();
-                secrets.save(&file).with_context(|| format!("writing {}", file.display()))?;
+                write_private(&file, &serde_json::to_vec_pretty(&secrets)?)
+                    .with_context(|| format!("writing {}", file.display()))?;
                 Ok((secrets, true))
             }
             Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
@@ -45,17 +46,16 @@ impl Secrets {
             s3_secret_key: token(""),
         }
     }
+}
 
-    /// Whole or not at all: half a file would lock everybody out.
-    fn save(&self, file: &Path) -> anyhow::Result<()> {
-        let temporary = file.with_extension("new");
-        let _ = std::fs::remove_file(&temporary);
-        let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        out.write_all(&serde_json::to_vec_pretty(self)?)?;
-        out.sync_all()?;
-        std::fs::rename(&temporary, file)?;
-        Ok(())
-    }
+/// Writes a file that only its owner may read, whole or not at all.
+pub(super) fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let temporary = file.with_extension("new");
+    let _ = std::fs::remove_file(&temporary);
+    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    out.write_all(bytes)?;
+    out.sync_all()?;
+    std::fs::rename(temporary, file)
 }
 
 /// 256 random bits behind a prefix that secret scanners can look for.
