@@ -79,6 +79,9 @@ fn read_folder(dir: &Path) -> anyhow::Result<Vec<LocalFile>> {
     let mut files = Vec::new();
     for entry in walkdir::WalkDir::new(dir).sort_by_file_name().into_iter().filter_entry(wanted) {
         let entry = entry.with_context(|| format!("reading {}", dir.display()))?;
+        if entry.path_is_symlink() {
+            eprintln!("skipped, a link: {}", entry.path().display());
+        }
         if !entry.file_type().is_file() {
             continue;
         }

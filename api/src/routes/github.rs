@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use hmac::{Hmac, KeyInit, Mac};
 use loggia_types::api::WebhookAnswer;
 use loggia_types::push::PushEvent;
-use loggia_types::{BranchName, CommitSha, DeploymentId, RepositoryUrl, Timestamp};
+use loggia_types::{BranchName, CommitSha, DeploymentId, RepositoryUrl};
 use serde::Deserialize;
 use sha2::Sha256;
 
@@ -46,15 +46,7 @@ struct PushPayload {
     #[serde(default)]
     deleted: bool,
     head_commit: Option<HeadCommit>,
-    repository: PushRepository,
-}
-
-#[derive(Debug, Deserialize)]
-struct PushRepository {
-    clone_url: String,
-    /// Unix seconds in `push`, unlike in every other event.
-    #[serde(default)]
-    pushed_at: serde_json::Value,
+    repository: Repository,
 }
 
 #[derive(Debug, Deserialize)]
@@ -186,7 +178,6 @@ fn parse_push(body: &[u8]) -> Result<Option<PushEvent>, ApiError> {
         after,
         message: clean(&commit.message),
         author: clean(&commit.author.map(|author| author.name).unwrap_or_default()),
-        pushed_at: payload.repository.pushed_at.as_i64().and_then(Timestamp::from_unix_secs),
     }))
 }
 

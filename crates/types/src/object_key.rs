@@ -3,7 +3,6 @@
 //! ```text
 //! {project}/{folder}/{path}                    the file, as built
 //! {project}/{deployment}/.loggia/manifest      written last; without it the deployment does not exist
-//! {project}/{deployment}/.loggia/build.log.zst the log of the build that ended
 //! ```
 //!
 //! A folder is the deployment's id; from a build's second attempt on it is `{deployment}~{attempt}`, so that
@@ -100,15 +99,6 @@ impl ObjectKey {
 
     pub fn manifest(deployment: DeploymentRef) -> Self {
         Self(format!("{deployment}/{RESERVED_FOLDER}/manifest"))
-    }
-
-    pub fn build_log(deployment: DeploymentRef) -> Self {
-        Self(format!("{deployment}/{RESERVED_FOLDER}/build.log.zst"))
-    }
-
-    /// What every key of a project begins with.
-    pub fn project_prefix(project_id: ProjectId) -> String {
-        format!("{project_id}/")
     }
 
     pub fn as_str(&self) -> &str {

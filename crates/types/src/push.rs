@@ -1,7 +1,6 @@
 //! A push, as our own event: every forge's webhook is turned into this at the door.
 
 use crate::git::{BranchName, CommitSha, RepositoryUrl};
-use crate::timestamp::Timestamp;
 
 /// A branch moved to a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +12,4 @@ pub struct PushEvent {
     pub after: CommitSha,
     pub message: String,
     pub author: String,
-    /// When the forge received it, if it says so.
-    pub pushed_at: Option<Timestamp>,
 }

@@ -1,5 +1,5 @@
-use loggia_e2e::fleet::Fleet;
-use loggia_e2e::projects;
+use loggia_e2e::fleet::{Fleet, SOON};
+use loggia_e2e::{eventually, projects};
 use loggia_types::api::{Deployment, DeploymentStatus};
 use loggia_types::build::Step;
 
@@ -103,4 +103,24 @@ async fn a_lock_file_that_does_not_match_is_a_problem_and_no_failure() {
         deployment.problems.iter().any(|problem| problem.message.contains("lock file")),
         "{deployment:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_build_shows_its_log_and_can_be_cancelled() {
+    let fleet = Fleet::new().await;
+    let (_api, _edge) = (fleet.start_api().await, fleet.start_edge().await);
+    let _builder = fleet.start_builder("builder");
+    let project = fleet.project("shop").await;
+    let id = fleet.push(&project, projects::scripted(ENDLESS).path(), "main").await;
+    eventually("the line is seen while the build runs", SOON * 3, || async {
+        fleet.log(&project, id).await.lines().any(|line| line == "working").then_some(())
+    })
+    .await;
+    let slug = &project.project.slug;
+    assert_eq!(fleet.api.get_deployment(slug, id).await.unwrap().status, DeploymentStatus::Building);
+    fleet.api.cancel_deployment(slug, id).await.unwrap();
+    // The builder is free again: the next push is built.
+    let next = fleet.push(&project, projects::scripted(GOOD).path(), "main").await;
+    assert_eq!(fleet.ended(&project, next).await.status, DeploymentStatus::Live);
+    assert_eq!(fleet.api.get_deployment(slug, id).await.unwrap().status, DeploymentStatus::Cancelled);
 }
