@@ -5,6 +5,7 @@ use loggia_e2e::fleet::{Fleet, SOON};
 use loggia_e2e::process::repository_root;
 use loggia_e2e::{eventually, projects};
 use loggia_types::api::DeploymentStatus;
+use nix::sys::signal::Signal;
 
 /// Every file names the run that wrote it, so that a mixture of two runs would show.
 const MANY_FILES: &str = "
@@ -36,12 +37,43 @@ async fn a_builder_killed_in_the_middle_of_an_upload_leaves_nothing_visible_and_
     let _second = fleet.start_builder("second");
     let deployment = fleet.ended(&project, id).await;
     assert_eq!(deployment.status, DeploymentStatus::Live, "{:?}", deployment.failure);
+    is_of_one_run(&fleet).await;
+    assert_eq!(fleet.api.list_deployments(&project.project.slug, None).await.unwrap().items.len(), 1);
+}
+
+async fn is_of_one_run(fleet: &Fleet) {
     let run = fleet.visitor.get("shop.localhost", "/").await.body;
     for n in (0..4000).step_by(97) {
         let file = fleet.visitor.get("shop.localhost", &format!("/{n}.txt")).await;
         assert_eq!(file.body.trim_end(), run, "file {n} is of the same run as the page");
     }
-    assert_eq!(fleet.api.list_deployments(&project.project.slug, None).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_builder_that_was_frozen_in_an_upload_and_wakes_late_changes_nothing() {
+    let fleet = Fleet::new().await;
+    let (_api, _edge) = (fleet.start_api().await, fleet.start_edge().await);
+    let frozen = fleet.start_builder("frozen");
+    let project = fleet.project("shop").await;
+    let id = fleet.push(&project, projects::scripted(MANY_FILES).path(), "main").await;
+    eventually("the upload is under way", SOON * 3, || async {
+        (fleet.objects(&project, id).await.len() > 50).then_some(())
+    })
+    .await;
+    frozen.signal(Signal::SIGSTOP);
+    let _second = fleet.start_builder("second");
+    let deployment = fleet.ended(&project, id).await;
+    assert_eq!(deployment.status, DeploymentStatus::Live, "{:?}", deployment.failure);
+
+    frozen.signal(Signal::SIGCONT);
+    eventually("it notices that it is late", SOON, || async {
+        let log = frozen.log();
+        (log.contains("ends without a report") || log.contains("its report is not wanted")).then_some(())
+    })
+    .await;
+    is_of_one_run(&fleet).await;
+    let after = fleet.api.get_deployment(&project.project.slug, id).await.unwrap();
+    assert_eq!((after.status, after.finished_at), (DeploymentStatus::Live, deployment.finished_at));
 }
 
 #[tokio::test(flavor = "multi_thread")]
