@@ -42,7 +42,9 @@ async fn a_builder_killed_in_the_middle_of_an_upload_leaves_nothing_visible_and_
 }
 
 async fn is_of_one_run(fleet: &Fleet) {
-    let run = fleet.visitor.get("shop.localhost", "/").await.body;
+    // An edge that was asked before the deployment was there hears of it a moment after the api.
+    let run =
+        eventually("the page is shown", SOON, || fleet.visitor.try_get("shop.localhost", "/")).await.body;
     for n in (0..4000).step_by(97) {
         let file = fleet.visitor.get("shop.localhost", &format!("/{n}.txt")).await;
         assert_eq!(file.body.trim_end(), run, "file {n} is of the same run as the page");
