@@ -10,7 +10,7 @@ IMAGE ?= loggia:dev
 # More for `loggia up`, e.g. make up ARGS="--http-port 80 --base-domain example.org"
 ARGS ?=
 
-.PHONY: help up test lint fmt audit image
+.PHONY: help up test fuzz bench lint fmt audit image
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -23,6 +23,12 @@ up: ## Install what is missing, build, and run everything here; the first time, 
 test: ## Run all tests; starts whatever they need
 	scripts/setup.sh --test
 	scripts/test.sh $(ARGS)
+
+fuzz: ## Try changed inputs of every kind for LOGGIA_FUZZ_SECS (60) seconds each; LOGGIA_FUZZ_SEED repeats a run
+	scripts/fuzz.sh $(ARGS)
+
+bench: ## Measure what a request costs, and opening and compiling (docs/BENCHMARKS.md)
+	cargo bench --locked --package loggia-serve --bench decide --bench compile --bench matching
 
 lint: ## Check formatting, clippy, the arrows between crates, and licenses
 	scripts/setup.sh --lint

@@ -186,6 +186,11 @@ create table upload_files (
     folder        text not null,
     immutable     boolean not null,
     stored_at     timestamptz,
+    -- The path that the bytes have there: another one when the same content was there already.
+    source_path   text not null,
+    -- coding, size, hash: the compressed forms of the content, and what its page asks for in its head
+    variants      jsonb not null default '[]',
+    link          text,
     primary key (deployment_id, path)
 );
 create index upload_files_by_content on upload_files (deployment_id, sha256);

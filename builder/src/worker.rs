@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use futures::FutureExt;
 use loggia_client::BuilderClient;
+use loggia_publish::Compressors;
 use loggia_storage::Store;
 use loggia_types::Timestamp;
 use loggia_types::build::{BuildAssignment, BuildReport, Outcome, Step};
@@ -68,7 +69,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let worker = Arc::new(Worker {
         client: BuilderClient::new(&config.api_url, config.token.reveal()),
         name: config.name,
-        tools: Tools { executor, store, git: config.git, work_dir },
+        tools: Tools { executor, store, compressors: Compressors::default(), git: config.git, work_dir },
         shutdown,
     });
     let mut loops = JoinSet::new();

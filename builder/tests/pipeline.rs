@@ -7,7 +7,10 @@ mod checkout_support;
 mod pipeline_support;
 
 use loggia_types::build::{BuildFailure, BuildReport, Outcome, Phase, Step};
+use loggia_types::manifest::Coding;
 use loggia_types::publish::PublishCounts;
+use loggia_types::rules::Dialect;
+use loggia_types::{ContentHash, FolderRef, ObjectKey};
 use pipeline_support::World;
 
 fn ready(report: &BuildReport) -> (PublishCounts, &str) {
@@ -237,4 +240,119 @@ async fn previews_and_production_have_caches_of_their_own() {
         let own = std::fs::read_dir(caches.join(environment)).unwrap().count();
         assert_eq!(own, 1, "{environment} sees its own file only");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compressed_forms_are_made_once_and_go_with_their_content_wherever_it_moves() {
+    let mut world = World::new().await;
+    let repository = world.git.create("site.git", true);
+    let script = "const answer = 42;\n".repeat(500);
+    let page = "<link rel=preload as=script href=/assets/app-3f2a91bc.js>";
+    let one = repository.commit("main", &[("index.html", page), ("copy.js", &script)]);
+    let mut first = world.assignment("site.git", &one);
+    first.settings.build_command = Some(
+        "mkdir -p dist/assets; cp index.html copy.js dist; cp copy.js dist/assets/app-3f2a91bc.js".to_owned(),
+    );
+    let (counts, _) = ready(&world.build(&first).await);
+    assert_eq!((counts.files, counts.uploaded, counts.reused), (3, 3, 0));
+    assert!(world.log().contains("upload: Uploading 2 of 3 files\n"), "{}", world.log());
+    assert!(world.log().contains("upload: Compressing 1 of 3 files\n"), "{}", world.log());
+    let manifest = world.manifest(&first).await.unwrap();
+    let entry = manifest.find("copy.js").unwrap();
+    assert_eq!(entry.variants().map(|variant| variant.coding).collect::<Vec<_>>(), Coding::ALL);
+    for variant in entry.variants() {
+        let stored = world.store.find_start(&entry.variant_key(variant.coding), usize::MAX).await.unwrap();
+        assert_eq!(ContentHash::of(&stored.unwrap()), variant.hash);
+    }
+    assert_eq!(
+        manifest.find("index.html").unwrap().link(),
+        Some("</assets/app-3f2a91bc.js>; rel=preload; as=script")
+    );
+
+    let two = repository.commit("main", &[("index.html", page), ("moved.js", &script)]);
+    let mut second = world.assignment("site.git", &two);
+    second.base = Some(first.deployment_id);
+    let (counts, _) = ready(&world.build(&second).await);
+    assert_eq!((counts.uploaded, counts.reused), (0, 2));
+    assert!(world.log().contains("upload: Compressing 0 of 2 files\n"), "{}", world.log());
+    let manifest = world.manifest(&second).await.unwrap();
+    let moved = manifest.find("moved.js").unwrap();
+    assert_eq!((moved.folder(), moved.variants().count()), (first.folder(), 3));
+    let own = format!("{}/{}/", second.project_id, second.deployment_id);
+    assert_eq!(world.store.list_keys(&own).await.unwrap().len(), 1, "the manifest");
+    let (retired, gone) = manifest.find_retired("assets/app-3f2a91bc.js").unwrap();
+    assert_eq!((gone.deployment_id, retired.variants().count()), (first.deployment_id, 3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_are_read_from_the_output_and_settings_also_from_the_project_s_folder() {
+    let mut world = World::new().await;
+    let repository = world.git.create("site.git", true);
+    let settings = "[serve]\nhtml_handling = \"none\"\npermanent = true\n\
+                    [[redirects]]\nfrom = \"/project\"\nto = \"/x\"";
+    let files = [
+        ("loggia.toml", settings),
+        ("wrangler.jsonc", "{}"),
+        ("_redirects", "/not-read /x"),
+        ("out.txt", "/old /new 301\n/bad"),
+    ];
+    let commit = repository.commit("main", &files);
+    let mut assignment = world.assignment("site.git", &commit);
+    let command = "mkdir public; cp out.txt public/_redirects; touch public/index.html";
+    assignment.settings.build_command = Some(command.to_owned());
+    assignment.settings.output = Some("public".to_owned());
+    let report = world.build(&assignment).await;
+    let Outcome::Ready { problems, .. } = &report.outcome else { panic!("{report:?}") };
+    let places: Vec<_> = problems.iter().map(|problem| (problem.file.as_str(), problem.line)).collect();
+    assert_eq!(places, [("_redirects", Some(2))], "{problems:?}");
+    assert!(world.log().contains("collect: problem: _redirects:2: "), "{}", world.log());
+    let manifest = world.manifest(&assignment).await.unwrap();
+    let facts = manifest.facts();
+    assert_eq!((facts.html_handling.as_str(), facts.not_found.as_str()), ("none", "auto"));
+    assert_eq!((facts.permanent, facts.dialect, &facts.problems), (true, Dialect::Cloudflare, problems));
+    let sources: Vec<_> = manifest.rules().redirects.iter().map(|rule| rule.source.to_string()).collect();
+    assert_eq!((sources.len(), sources[0].as_str()), (2, "_redirects:1"), "{sources:?}");
+    assert!(manifest.find("_redirects").is_some_and(|entry| entry.variants().count() == 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_over_a_limit_fail_the_build_by_file_and_line() {
+    let mut world = World::new().await;
+    let repository = world.git.create("site.git", true);
+    let long = format!("/a /b\n/{} /x", "a".repeat(3000));
+    let commit = repository.commit("main", &[("index.html", "x"), ("_redirects", &long)]);
+    let assignment = world.assignment("site.git", &commit);
+    let report = world.build(&assignment).await;
+    let failure = failed(&report);
+    assert_eq!(failure.step, Step::Collect);
+    assert!(failure.reason.starts_with("_redirects:2: "), "{}", failure.reason);
+    let huge = "# comment\n".repeat(10_000);
+    let commit = repository.commit("main", &[("index.html", "x"), ("_headers", &huge)]);
+    let assignment = world.assignment("site.git", &commit);
+    let report = world.build(&assignment).await;
+    assert!(failed(&report).reason.starts_with("_headers:"), "{}", failed(&report).reason);
+    assert!(world.manifest(&assignment).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_broke_off_is_done_again_in_a_folder_of_its_own() {
+    let mut world = World::new().await;
+    let commit = world.git.create("site.git", true).commit("main", &[("a.txt", &"text ".repeat(1000))]);
+    let mut assignment = world.assignment("site.git", &commit);
+    assignment.settings.output = Some(".".to_owned());
+    let first = FolderRef::of_attempt(assignment.deployment_id, 1);
+    assignment.attempt = 2;
+    ready(&world.build(&assignment).await);
+    let manifest = world.manifest(&assignment).await.unwrap();
+    let entry = manifest.find("a.txt").unwrap();
+    assert_ne!(entry.folder(), first);
+    let key = entry.variant_key(Coding::Zstd);
+    let own = ObjectKey::variant(
+        assignment.project_id,
+        assignment.folder(),
+        Coding::Zstd,
+        &"a.txt".parse().unwrap(),
+    );
+    assert_eq!(key, own);
+    assert!(world.store.find_start(&key, 10).await.unwrap().is_some());
 }

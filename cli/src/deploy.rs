@@ -11,9 +11,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use loggia_client::{ApiClient, ClientError};
 use loggia_types::alias::AliasName;
 use loggia_types::api::{CreateDeployment, CreateProject, Deployment, UploadStarted};
-use loggia_types::content_hash::ContentHasher;
 use loggia_types::publish::SiteFile;
-use loggia_types::{ContentHash, DeploymentId, ProjectSlug, SitePath};
+use loggia_types::{ContentHash, DeploymentId, ProjectSlug};
+
+use crate::local_site::{self, Folder};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -67,54 +68,23 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every file of the folder that a site may have, hashed. Hidden files stay at home, `.well-known` goes along.
+/// Every file of the folder that a site may have, hashed.
 fn read_folder(dir: &Path) -> anyhow::Result<Vec<LocalFile>> {
-    if !dir.is_dir() {
-        bail!("{} is not a folder; name the one with the built site, for example dist", dir.display());
+    let folder = Folder::read(dir)?;
+    for link in &folder.links {
+        eprintln!("skipped, a link: {}", dir.join(link).display());
     }
-    let wanted = |entry: &walkdir::DirEntry| {
-        let name = entry.file_name().to_string_lossy();
-        entry.depth() == 0 || !name.starts_with('.') || name == ".well-known"
-    };
-    let mut files = Vec::new();
-    for entry in walkdir::WalkDir::new(dir).sort_by_file_name().into_iter().filter_entry(wanted) {
-        let entry = entry.with_context(|| format!("reading {}", dir.display()))?;
-        if entry.path_is_symlink() {
-            eprintln!("skipped, a link: {}", entry.path().display());
-        }
-        if !entry.file_type().is_file() {
-            continue;
-        }
-        let relative = entry.path().strip_prefix(dir).context("walked out of the folder")?;
-        let path = site_path(relative).with_context(|| format!("the file {}", entry.path().display()))?;
-        let (hash, size) =
-            hash_file(entry.path()).with_context(|| format!("reading {}", entry.path().display()))?;
-        files.push(LocalFile { site: SiteFile { path, hash, size }, file: entry.into_path() });
-    }
-    if files.is_empty() {
+    if folder.files.is_empty() {
         bail!("{} has no files; was the site built?", dir.display());
     }
-    Ok(files)
-}
-
-fn site_path(relative: &Path) -> anyhow::Result<SitePath> {
-    let text = relative.to_str().context("its name is not UTF-8")?;
-    Ok(text.parse()?)
-}
-
-fn hash_file(file: &Path) -> std::io::Result<(ContentHash, u64)> {
-    let mut reader = std::fs::File::open(file)?;
-    let mut hasher = ContentHasher::default();
-    let mut buffer = vec![0; 256 * 1024];
-    let mut size = 0;
-    loop {
-        let read = std::io::Read::read(&mut reader, &mut buffer)?;
-        if read == 0 {
-            return Ok((hasher.finish(), size));
-        }
-        hasher.update(&buffer[..read]);
-        size += read as u64;
-    }
+    let hashed = folder.files.into_iter().map(|found| {
+        let file = dir.join(&found.relative);
+        let opened = local_site::open(dir, &found.relative);
+        let (hash, size) =
+            opened.and_then(local_site::hash).with_context(|| format!("reading {}", file.display()))?;
+        Ok(LocalFile { site: SiteFile { path: found.path, hash, size }, file })
+    });
+    hashed.collect()
 }
 
 async fn create_project(api: &ApiClient, slug: &ProjectSlug) -> anyhow::Result<()> {
@@ -227,7 +197,7 @@ fn print(options: &Options, deployment: &Deployment) {
     }
     println!("{} files, {} uploaded, {} unchanged", counts.files, counts.uploaded, counts.reused);
     for problem in &deployment.problems {
-        println!("problem: {} {}", problem.file, problem.message);
+        println!("problem: {problem}");
     }
     println!("live:      {}", deployment.alias_url);
     println!("permanent: {}", deployment.url);

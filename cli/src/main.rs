@@ -6,8 +6,11 @@
 )]
 
 mod deploy;
+mod dev;
 mod git_server;
 mod health;
+mod local_site;
+mod rules;
 mod serve;
 mod up;
 
@@ -37,6 +40,11 @@ enum Command {
     Up(up::Options),
     /// Upload a folder and let it go live.
     Deploy(deploy::Options),
+    // Described where its options are.
+    Dev(dev::Options),
+    /// Try and check a site's redirects and headers, without deploying it.
+    #[command(subcommand)]
+    Rules(rules::Command),
     /// Run the api. Configured by the environment, see .env.example.
     Api,
     /// Run a builder. Configured by the environment, see .env.example.
@@ -60,7 +68,7 @@ fn main() -> ExitCode {
         Err(error) => Err(error.into()),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("loggia: {error:#}");
             exit_code(&error)
@@ -68,16 +76,19 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Up(options) => up::run(options).await,
-        Command::Deploy(options) => deploy::run(options).await,
-        Command::Api => serve::api().await,
-        Command::Builder => serve::builder().await,
-        Command::Proxy => serve::proxy().await,
-        Command::Health(options) => health::run(options).await,
-        Command::GitServer(options) => git_server::run(options).await,
+        Command::Up(options) => up::run(options).await?,
+        Command::Deploy(options) => deploy::run(options).await?,
+        Command::Dev(options) => dev::run(options).await?,
+        Command::Rules(command) => return rules::run(command).await,
+        Command::Api => serve::api().await?,
+        Command::Builder => serve::builder().await?,
+        Command::Proxy => serve::proxy().await?,
+        Command::Health(options) => health::run(options).await?,
+        Command::GitServer(options) => git_server::run(options).await?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// 64 for a wrong configuration, 1 for the rest.

@@ -141,6 +141,7 @@ impl Fleet {
             ("LOGGIA_S3_ACCESS_KEY", "journey".into()),
             ("LOGGIA_S3_SECRET_KEY", SECRET_KEY.into()),
             ("LOGGIA_PROXY_LISTEN", format!("127.0.0.1:{}", self.edge_port)),
+            ("LOGGIA_PROXY_ADMIN_LISTEN", "127.0.0.1:0".into()),
             ("LOGGIA_PROXY_STATE_DIR", folder("edge-state")),
             // Builders of one machine keep apart by name.
             ("LOGGIA_BUILDER_NAME", format!("{name}-{}", self.edge_port)),
@@ -213,6 +214,15 @@ impl Fleet {
     /// How many objects a deployment's own folder has.
     pub async fn objects(&self, project: &CreatedProject, id: DeploymentId) -> Vec<String> {
         self.store.list_keys(&format!("{}/{id}", project.project.id)).await.unwrap()
+    }
+
+    pub fn edge_port(&self) -> u16 {
+        self.edge_port
+    }
+
+    /// What the command line needs to know about this fleet.
+    pub fn command_line(&self) -> [(&'static str, String); 2] {
+        [("LOGGIA_API_URL", self.api_url.clone()), ("LOGGIA_TOKEN", ADMIN.to_owned())]
     }
 
     pub fn edge_tls_port(&self) -> u16 {

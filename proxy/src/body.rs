@@ -1,36 +1,44 @@
-//! Request bodies: a site takes none, and none may be left on a connection that is used again.
+//! Request bodies: a site takes none, and none may be left behind an answer.
+//!
+//! Those of HTTP/1 are here already, whole and small (`connection/body.rs`); those of HTTP/2 come on their stream.
 
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use pingora::protocols::http::ServerSession;
 
-use crate::pages::Page;
+use loggia_serve::pages::Page;
 
-/// What a stray form or JSON body has. Reading it keeps the connection; more is refused and the connection closed.
-const DISCARD_BYTES_MAX: usize = 64 * 1024;
+use crate::connection::BODY_BYTES_MAX;
+use crate::connection::framing::{self, Framing};
+use crate::request::Refusal;
+
+/// For the whole body. It holds no connection up, so a stream has less patience than a connection.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Reads and drops the body, so that what follows it can't be taken for part of it, nor it for a request.
+/// Reads and drops the body, so that an answer is not taken for a reset of it.
 pub(crate) async fn discard(session: &mut ServerSession) -> Result<(), Page> {
+    let declared = declared_bytes(session).map_err(Refusal::page)?;
     if session.is_body_empty() {
         return Ok(());
     }
-    if declared_bytes(session).is_some_and(|bytes| bytes > DISCARD_BYTES_MAX) {
-        return Err(Page::body_too_large());
-    }
-    if session.get_header(EXPECT).is_some() {
-        // The client waits for our word before it sends (RFC 9110 §10.1.1).
-        session.write_continue_response().await.map_err(|_| Page::body_too_large())?;
+    if declared > BODY_BYTES_MAX as u64 {
+        return Err(Refusal::BodyTooLarge.page());
     }
     match tokio::time::timeout(DISCARD_TIMEOUT, read_all(session)).await {
         Ok(true) => Ok(()),
-        Ok(false) | Err(_) => Err(Page::body_too_large()),
+        Ok(false) => Err(Refusal::BodyTooLarge.page()),
+        Err(_) => Err(Refusal::Slow.page()),
     }
 }
 
-fn declared_bytes(session: &ServerSession) -> Option<usize> {
-    session.get_header(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+/// What the request says about its body, as strictly as on HTTP/1.
+fn declared_bytes(session: &ServerSession) -> Result<u64, Refusal> {
+    let lengths = session.req_header().headers.get_all(CONTENT_LENGTH).into_iter();
+    match framing::of(lengths.map(HeaderValue::as_bytes), std::iter::empty(), false)? {
+        Framing::Length(bytes) => Ok(bytes),
+        Framing::Nothing | Framing::Chunked => Ok(0),
+    }
 }
 
 /// Whether the body ended within the limit.
@@ -42,7 +50,7 @@ async fn read_all(session: &mut ServerSession) -> bool {
             Ok(None) => return true,
             Err(_) => return false,
         }
-        if read > DISCARD_BYTES_MAX {
+        if read > BODY_BYTES_MAX {
             return false;
         }
     }

@@ -1,16 +1,26 @@
 //! What an edge needs to know, from the environment.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use http::HeaderName;
 use loggia_runtime::{Env, Secret};
 use loggia_storage::StoreConfig;
 use loggia_types::BaseDomain;
+
+use crate::access_log::AccessLogConfig;
+use crate::admin::AdminListen;
+use crate::client_address::TrustedHops;
 
 #[derive(Debug, Clone)]
 pub struct Config {
     pub http_listen: SocketAddr,
     pub https: Option<HttpsConfig>,
+    /// Metrics and health, for operators.
+    pub admin_listen: AdminListen,
+    pub access_log: AccessLogConfig,
     /// Where the api answers, e.g. `http://127.0.0.1:3000`.
     pub api_url: String,
     pub token: Secret,
@@ -21,6 +31,33 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Worker threads; 0 means one per core.
     pub threads: usize,
+    pub protection: Protection,
+}
+
+/// What clients may do to an edge.
+#[derive(Debug, Clone)]
+pub struct Protection {
+    /// Proxies whose `X-Forwarded-*` are believed.
+    pub trusted_hops: TrustedHops,
+    /// In which they name the visitor's country.
+    pub country_header: Option<HeaderName>,
+    /// Open connections in all.
+    pub connections: usize,
+    /// Open connections from one address, or one /64 of IPv6. Not from trusted hops. `None`: the usual number, and any
+    /// from this machine itself, where what connects often stands for many visitors.
+    pub connections_per_address: Option<usize>,
+    /// Requests from one address in a second; 0 means any number.
+    pub requests_per_second: u32,
+    /// For a whole head, and for the first byte of a connection.
+    pub head_timeout: Duration,
+    /// For the first byte of a further request.
+    pub keep_alive_timeout: Duration,
+    /// For a whole body.
+    pub body_timeout: Duration,
+    /// A client that takes nothing for so long is cut.
+    pub send_stall: Duration,
+    /// And one that takes less than this.
+    pub send_bytes_per_second: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -38,14 +75,56 @@ impl Config {
         Self {
             http_listen: env.parsed("LOGGIA_PROXY_LISTEN", "0.0.0.0:8080"),
             https: https_from_env(env),
+            admin_listen: env.parsed("LOGGIA_PROXY_ADMIN_LISTEN", "127.0.0.1:9080"),
+            access_log: AccessLogConfig {
+                target: env.parsed("LOGGIA_PROXY_ACCESS_LOG", "off"),
+                sample: env.parsed("LOGGIA_PROXY_ACCESS_LOG_SAMPLE", "1"),
+            },
             api_url: env.required("LOGGIA_API_URL", "http://127.0.0.1:3000"),
             token: env.secret("LOGGIA_EDGE_TOKEN", "the secret that edges share with the api"),
             base_domain: env.parsed("LOGGIA_BASE_DOMAIN", "localhost"),
             store: store_from_env(env),
             state_dir: env.parsed("LOGGIA_PROXY_STATE_DIR", "/var/lib/loggia/proxy"),
             threads: env.parsed("LOGGIA_PROXY_THREADS", "0"),
+            protection: Protection::from_env(env),
         }
     }
+}
+
+impl Default for Protection {
+    /// That of an empty environment.
+    fn default() -> Self {
+        Self::from_env(&mut Env::from_values([]))
+    }
+}
+
+impl Protection {
+    fn from_env(env: &mut Env) -> Self {
+        Self {
+            trusted_hops: env
+                .optional("LOGGIA_PROXY_TRUSTED_HOPS", "10.0.0.0/8,fd00::/8")
+                .unwrap_or_default(),
+            country_header: env.optional("LOGGIA_PROXY_COUNTRY_HEADER", "CF-IPCountry"),
+            connections: at_least_one(env, "LOGGIA_PROXY_CONNECTIONS", "20000"),
+            connections_per_address: env
+                .optional::<NonZeroUsize>("LOGGIA_PROXY_CONNECTIONS_PER_ADDRESS", "1024")
+                .map(NonZeroUsize::get),
+            requests_per_second: env.parsed("LOGGIA_PROXY_REQUESTS_PER_SECOND", "0"),
+            head_timeout: secs(env, "LOGGIA_PROXY_HEAD_TIMEOUT_SECS", "10"),
+            keep_alive_timeout: secs(env, "LOGGIA_PROXY_KEEP_ALIVE_SECS", "60"),
+            body_timeout: secs(env, "LOGGIA_PROXY_BODY_TIMEOUT_SECS", "10"),
+            send_stall: secs(env, "LOGGIA_PROXY_SEND_STALL_SECS", "30"),
+            send_bytes_per_second: env.parsed("LOGGIA_PROXY_SEND_BYTES_PER_SECOND", "1024"),
+        }
+    }
+}
+
+fn at_least_one(env: &mut Env, name: &str, default: &str) -> usize {
+    env.parsed::<NonZeroUsize>(name, default).get()
+}
+
+fn secs(env: &mut Env, name: &str, default: &str) -> Duration {
+    Duration::from_secs(env.parsed::<std::num::NonZeroU32>(name, default).get().into())
 }
 
 fn https_from_env(env: &mut Env) -> Option<HttpsConfig> {
@@ -99,8 +178,48 @@ mod tests {
         env.finish().expect("complete");
         assert_eq!(config.http_listen.to_string(), "0.0.0.0:8080");
         assert!(config.https.is_none());
+        assert_eq!(config.admin_listen, AdminListen::On(([127, 0, 0, 1], 9080).into()));
+        assert_eq!(config.access_log.target, crate::AccessLogTarget::Off);
+        assert_eq!((config.protection.connections, config.protection.requests_per_second), (20_000, 0));
         let printed = format!("{config:?}");
         assert!(!printed.contains("edge-secret") && !printed.contains("s3-secret"), "{printed}");
+    }
+
+    #[test]
+    fn mistakes_in_what_operators_see_are_reported_together() {
+        let mut env = env(&[
+            ("LOGGIA_PROXY_ADMIN_LISTEN", "9080"),
+            ("LOGGIA_PROXY_ACCESS_LOG", "edge.log"),
+            ("LOGGIA_PROXY_ACCESS_LOG_SAMPLE", "10%"),
+        ]);
+        Config::from_env(&mut env);
+        let message = env.finish().expect_err("three mistakes").to_string();
+        for name in ["ADMIN_LISTEN=\"9080\"", "ACCESS_LOG=\"edge.log\"", "SAMPLE=\"10%\""] {
+            assert!(message.contains(name), "{message}");
+        }
+    }
+
+    #[test]
+    fn countries_are_in_no_header_unless_one_is_named() {
+        let country_header = |values: &[(&str, &str)]| {
+            let mut env = env(values);
+            let config = Config::from_env(&mut env);
+            env.finish().map(|()| config.protection.country_header)
+        };
+        assert_eq!(country_header(&[]).expect("complete"), None);
+        let named = country_header(&[("LOGGIA_PROXY_COUNTRY_HEADER", "CF-IPCountry")]).expect("complete");
+        assert_eq!(named, Some(HeaderName::from_static("cf-ipcountry")));
+        let message = country_header(&[("LOGGIA_PROXY_COUNTRY_HEADER", "a country")]).expect_err("no name");
+        assert!(message.to_string().contains("CF-IPCountry"), "{message}");
+    }
+
+    #[test]
+    fn limits_are_not_zero_and_hops_are_networks() {
+        let mut wrong =
+            env(&[("LOGGIA_PROXY_CONNECTIONS", "0"), ("LOGGIA_PROXY_TRUSTED_HOPS", "10.0.0.0/8,proxy")]);
+        Config::from_env(&mut wrong);
+        let message = wrong.finish().expect_err("two mistakes").to_string();
+        assert!(message.contains("LOGGIA_PROXY_CONNECTIONS") && message.contains("\"proxy\""), "{message}");
     }
 
     #[test]

@@ -6,27 +6,26 @@ use std::sync::Arc;
 use anyhow::Context;
 use loggia_client::EdgeClient;
 use loggia_storage::Store;
-use pingora::apps::HttpServerOptions;
-use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::access_log::AccessLog;
+use crate::admin::{self, Admin, AdminListen};
+use crate::admission::Admission;
 use crate::config::{Config, HttpsConfig};
-use crate::listen::{self, Endpoint};
+use crate::listen::{self, Endpoint, Gate};
 use crate::manifests::Manifests;
+use crate::metrics::Metrics;
 use crate::origin::Origin;
+use crate::record::Observer;
 use crate::routes::journal::Journal;
 use crate::routes::{Routes, events};
 use crate::service::EdgeService;
 use crate::tls;
-
-/// SECURITY: HTTP/2.
-const H2_STREAMS_MAX: u32 = 100;
-const H2_HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
-const H2_IDLE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Idle connections to the store that are kept for the next miss.
 const STORE_CONNECTIONS_IDLE_MAX: usize = 256;
@@ -71,16 +70,39 @@ impl Edge {
         self.prepared.https_addr
     }
 
+    /// Where metrics and health are, unless they are off.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.prepared.admin.as_ref().map(|admin| admin.addr)
+    }
+
     /// Serves until `shutdown`, then lets running requests finish.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { runtime, prepared } = self;
-        let Prepared { endpoints, http_addr, https_addr, app, api, routes } = prepared;
-        info!(%http_addr, ?https_addr, "The edge serves on {http_addr}");
+        let Prepared {
+            endpoints,
+            http_addr,
+            https_addr,
+            app,
+            gate,
+            api,
+            routes,
+            manifests,
+            admin,
+            metrics,
+            access_log,
+        } = prepared;
+        let admin_addr = admin.as_ref().map(|admin| admin.addr);
+        info!(%http_addr, ?https_addr, ?admin_addr, "The edge serves on {http_addr}");
+        if let Some(AdminSocket { listener, .. }) = admin {
+            let (metrics, routes, stopping) = (Arc::clone(&metrics), routes.clone(), shutdown.clone());
+            runtime.handle().spawn(admin::serve(listener, Admin { metrics, routes, manifests, stopping }));
+        }
         let stop_events = CancellationToken::new();
         let _stop_events = stop_events.clone().drop_guard();
         runtime.handle().spawn(events::follow(api, routes, stop_events));
-        let serving = runtime.handle().spawn(listen::serve(app, endpoints, shutdown));
+        let serving = runtime.handle().spawn(listen::serve(app, gate, endpoints, metrics, shutdown));
         serving.await.context("the edge failed while serving")?;
+        access_log.flush().await;
         info!("The edge has stopped");
         Ok(())
     }
@@ -92,8 +114,18 @@ struct Prepared {
     http_addr: SocketAddr,
     https_addr: Option<SocketAddr>,
     app: HttpProxy<EdgeService>,
+    gate: Gate,
     api: EdgeClient,
     routes: Routes,
+    manifests: Manifests,
+    admin: Option<AdminSocket>,
+    metrics: Arc<Metrics>,
+    access_log: AccessLog,
+}
+
+struct AdminSocket {
+    listener: TcpListener,
+    addr: SocketAddr,
 }
 
 impl Prepared {
@@ -103,21 +135,57 @@ impl Prepared {
         let https = config.https.as_ref().map(bind_https).transpose()?;
         let https_addr = https.as_ref().map(|endpoint| endpoint.listener.local_addr()).transpose()?;
 
+        let admin = bind_admin(config.admin_listen)?;
+
+        let metrics = Metrics::new(config.threads);
+        let access_log = AccessLog::start(&config.access_log, Arc::clone(&metrics))
+            .context("starting the thread that writes the access log")?;
         let origin = Origin::new(&config.store)?;
-        let manifests = Manifests::new(Store::connect(&config.store));
+        let store = Store::connect(&config.store);
+        let manifests = Manifests::new(store.clone(), Arc::clone(&metrics));
         let state_dir = config.state_dir.clone();
         let (journal, kept) = tokio::task::spawn_blocking(move || Journal::open(&state_dir))
             .await?
             .context("starting the thread that writes routes")?;
         info!("The edge starts with {} known routes", kept.len());
         let api = EdgeClient::new(&config.api_url, config.token.reveal());
-        let routes = Routes::new(api.clone(), journal, kept).await;
+        let routes = Routes::new(api.clone(), journal, kept, Arc::clone(&metrics)).await;
 
-        let service =
-            EdgeService { base_domain: config.base_domain, routes: routes.clone(), manifests, origin };
+        let counters = Arc::clone(&metrics.turned_away);
+        let gate = Gate::new(&config.protection, Arc::clone(&counters));
+        let admission = Admission::new(&config.protection, counters);
+        let service = EdgeService {
+            base_domain: config.base_domain,
+            routes: routes.clone(),
+            manifests: manifests.clone(),
+            origin,
+            store,
+            admission,
+            observer: Observer { metrics: Arc::clone(&metrics), access_log: access_log.clone() },
+        };
+        let app = proxy(service);
         let endpoints = std::iter::once(Endpoint { listener: http, tls: None }).chain(https).collect();
-        Ok(Self { endpoints, http_addr, https_addr, app: proxy(service), api, routes })
+        Ok(Self {
+            endpoints,
+            http_addr,
+            https_addr,
+            app,
+            gate,
+            api,
+            routes,
+            manifests,
+            admin,
+            metrics,
+            access_log,
+        })
     }
+}
+
+fn bind_admin(listen: AdminListen) -> anyhow::Result<Option<AdminSocket>> {
+    let AdminListen::On(address) = listen else { return Ok(None) };
+    let listener = listen::bind(address).context("LOGGIA_PROXY_ADMIN_LISTEN")?;
+    let addr = listener.local_addr()?;
+    Ok(Some(AdminSocket { listener, addr }))
 }
 
 fn bind_https(https: &HttpsConfig) -> anyhow::Result<Endpoint> {
@@ -128,14 +196,7 @@ fn bind_https(https: &HttpsConfig) -> anyhow::Result<Endpoint> {
 fn proxy(service: EdgeService) -> HttpProxy<EdgeService> {
     let conf =
         ServerConf { upstream_keepalive_pool_size: STORE_CONNECTIONS_IDLE_MAX, ..ServerConf::default() };
-    let mut proxy = http_proxy(&Arc::new(conf), service);
-    let mut server = HttpServerOptions::default();
-    server.h2_idle_timeout = Some(H2_IDLE_TIMEOUT);
-    proxy.server_options = Some(server);
-    let mut h2 = default_h2_options();
-    h2.max_concurrent_streams(H2_STREAMS_MAX).max_header_list_size(H2_HEADER_LIST_BYTES_MAX);
-    proxy.h2_options = Some(h2);
-    proxy
+    http_proxy(&Arc::new(conf), service)
 }
 
 /// Worker threads of its own: in one process with an api and a builder, their work must not delay visitors.

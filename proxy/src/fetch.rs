@@ -3,12 +3,12 @@
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap};
 use http::response::Parts;
 use http::{Response, StatusCode};
+use loggia_serve::decide::{ByteRange, Content};
 use loggia_types::content_hash::ContentHasher;
-use loggia_types::manifest::Entry;
 use loggia_types::{ContentHash, ObjectKey};
 use pingora::{Error, ErrorType};
 
-use crate::decide::ByteRange;
+use crate::metrics::OriginFault;
 
 /// Why what the store sends must not reach the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +24,14 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    pub(crate) fn kind(&self) -> OriginFault {
+        match self {
+            Self::Status(StatusCode::NOT_FOUND) => OriginFault::Missing,
+            Self::Status(_) => OriginFault::Status,
+            Self::Size { .. } | Self::Range | Self::Content => OriginFault::Content,
+        }
+    }
+
     pub(crate) fn into_error(self) -> Box<Error> {
         Error::explain(ErrorType::HTTPStatus(StatusCode::SERVICE_UNAVAILABLE.as_u16()), self.to_string())
     }
@@ -42,22 +50,20 @@ pub(crate) struct Fetch {
 }
 
 impl Fetch {
-    pub(crate) fn whole(head: Parts, entry: Entry<'_>) -> Self {
-        Self::new(head, entry, None)
-    }
-
-    pub(crate) fn part(head: Parts, entry: Entry<'_>, range: ByteRange) -> Self {
-        Self::new(head, entry, Some(range))
-    }
-
-    fn new(head: Parts, entry: Entry<'_>, range: Option<ByteRange>) -> Self {
+    /// The bytes of `content`, all of them or those of `range`, below `head`.
+    pub(crate) fn new(head: Parts, content: &Content<'_>, range: Option<ByteRange>) -> Self {
+        let entry = &content.entry;
+        let (key, file_bytes, hash) = match content.variant {
+            None => (entry.object_key(), entry.size(), entry.hash()),
+            Some(variant) => (entry.variant_key(variant.coding), variant.size, variant.hash),
+        };
         Self {
             status: head.status,
             headers: head.headers,
-            key: entry.object_key(),
+            key,
             range,
-            file_bytes: entry.size(),
-            hash: entry.hash(),
+            file_bytes,
+            hash,
             received: 0,
             hasher: ContentHasher::default(),
         }
@@ -69,6 +75,11 @@ impl Fetch {
 
     pub(crate) fn range(&self) -> Option<ByteRange> {
         self.range
+    }
+
+    /// The headers of our answer, when it is a whole page or file.
+    pub(crate) fn headers_of_ok(&mut self) -> Option<&mut HeaderMap> {
+        (self.status == StatusCode::OK).then_some(&mut self.headers)
     }
 
     /// The head of our answer.

@@ -2,30 +2,47 @@
 //!
 //! ```text
 //! listen      sockets, TLS, draining
-//! service     the proxy's phases: look up, decide, obey
+//! connection/ what a client may send, and how slowly; strict heads and bodies
+//! service     the proxy's phases: they do what has to be done
+//!   plan        what that is: look up, decide
+//!   admission   whose request it is, and whether there were too many
 //!   request     limits, and whom a request is for
 //!   routes/     hostname -> route: the api, its events, and a file for when it is away
 //!   manifests   deployment -> manifest, from the store
-//!   decide/     manifest + request -> answer; pure
+//!   (loggia-serve)  site + request -> answer; pure
+//!   parts       several ranges of one file in one answer
+//!   hints       what a page needs, named before it is fetched
 //!   origin/     how an object is asked of the store; fetch: whether it is the right one
-//!   pages       what the platform itself has to say
+//! record      what is noted about a request, and its end: metrics/, access_log/
+//! admin/      metrics and health, for operators
 //! ```
 //!
 //! It needs the store and what it already knows; the api may be away (docs/ARCHITECTURE.md, invariant 1).
 
+mod access_log;
+mod admin;
+mod admission;
 mod body;
+mod client_address;
 pub mod config;
-pub mod decide;
+mod connection;
 mod edge;
 mod fetch;
+mod hints;
 mod listen;
 mod manifests;
+mod metrics;
 mod origin;
-mod pages;
+mod parts;
+mod plan;
+mod record;
 mod request;
 mod routes;
 mod service;
 pub mod tls;
 
-pub use config::{Config, HttpsConfig};
+pub use access_log::{AccessLogConfig, AccessLogTarget, SampleRate};
+pub use admin::AdminListen;
+pub use client_address::TrustedHops;
+pub use config::{Config, HttpsConfig, Protection};
 pub use edge::{Edge, run};

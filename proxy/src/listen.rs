@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use pingora::apps::{HttpServerApp, ServerApp};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use pingora::apps::HttpServerApp;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::{GetSocketDigest, SocketDigest, Stream};
@@ -15,15 +16,27 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
+use crate::client_address::{Network, TrustedHops};
+use crate::config::Protection;
+use crate::connection::counters::{Counters, count};
+use crate::connection::open::{OpenConnections, Ticket};
+use crate::connection::{self, Timing};
+use crate::metrics::{HandshakeFailure, Metrics};
 use crate::service::EdgeService;
 
 /// Connections that the kernel holds until we take them; it caps this at `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
 
-/// A handshake takes two round trips; a client that needs longer is not one.
-const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection takes a descriptor, a miss another one to the store.
+const DESCRIPTORS_PER_CONNECTION: u64 = 2;
+/// Listeners, the api, files, and in one process with an api and a builder what those have open.
+const DESCRIPTORS_OF_OTHERS: u64 = 256;
+
+/// Whoever is over a limit and speaks cleartext may be told why. It fits any socket's empty buffer.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: close\r\n\r\n";
 
 /// Out of file descriptors, usually: trying again at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,14 +61,77 @@ pub(crate) struct Endpoint {
     pub tls: Option<Arc<Acceptor>>,
 }
 
+/// An office of 170 people with six connections each.
+const CONNECTIONS_PER_ADDRESS: usize = 1024;
+
+/// What the listener has to know about clients, before they are requests.
+pub(crate) struct Gate {
+    open: Arc<OpenConnections>,
+    /// Whether this machine's own addresses have the limit of an address.
+    counts_own: bool,
+    hops: TrustedHops,
+    timing: Timing,
+    counters: Arc<Counters>,
+}
+
+impl Gate {
+    pub(crate) fn new(protection: &Protection, counters: Arc<Counters>) -> Self {
+        let total = connections_max(protection.connections);
+        Self {
+            open: OpenConnections::new(
+                total,
+                protection.connections_per_address.unwrap_or(CONNECTIONS_PER_ADDRESS),
+            ),
+            counts_own: protection.connections_per_address.is_some(),
+            hops: protection.trusted_hops.clone(),
+            timing: Timing::new(protection),
+            counters,
+        }
+    }
+
+    fn enter(&self, peer: SocketAddr) -> Option<Ticket> {
+        let ip = peer.ip().to_canonical();
+        let is_counted = !self.hops.contains(ip) && (self.counts_own || !ip.is_loopback());
+        let ticket = self.open.enter(is_counted.then(|| Network::of(ip)));
+        let counters = &self.counters;
+        if ticket.is_none() {
+            count(&counters.connections_refused);
+        }
+        ticket
+    }
+}
+
+/// No more than there are descriptors for: at that limit not even a refusal works.
+fn connections_max(wanted: usize) -> usize {
+    let needed = u64::try_from(wanted).unwrap_or(u64::MAX).saturating_mul(DESCRIPTORS_PER_CONNECTION);
+    let descriptors = descriptors(needed.saturating_add(DESCRIPTORS_OF_OTHERS));
+    let ours = descriptors.saturating_sub(DESCRIPTORS_OF_OTHERS) / DESCRIPTORS_PER_CONNECTION;
+    let possible = usize::try_from(ours).unwrap_or(usize::MAX).max(1);
+    if possible < wanted {
+        info!("The edge takes {possible} connections and not {wanted}: only {descriptors} files may be open");
+    }
+    possible.min(wanted)
+}
+
+/// How many files may be open. The soft limit is 1024 on many systems for the sake of old programs (`select`); a
+/// process may raise its own up to the hard one.
+fn descriptors(needed: u64) -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return needed };
+    let raised = needed.min(hard);
+    if soft < raised && setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() { raised } else { soft }
+}
+
 /// Serves until `shutdown`, then drains.
 pub(crate) async fn serve(
     app: HttpProxy<EdgeService>,
+    gate: Gate,
     endpoints: Vec<Endpoint>,
+    metrics: Arc<Metrics>,
     shutdown: CancellationToken,
 ) {
     let (stopping, is_stopping) = watch::channel(false);
-    let connections = Connections { app: Arc::new(app), tracker: TaskTracker::new(), is_stopping };
+    let (app, gate) = (Arc::new(app), Arc::new(gate));
+    let connections = Connections { app, gate, tracker: TaskTracker::new(), metrics, is_stopping };
     let accepting = TaskTracker::new();
     for endpoint in endpoints {
         let accept = connections.clone().accept(endpoint);
@@ -77,7 +153,9 @@ pub(crate) async fn serve(
 #[derive(Clone)]
 struct Connections {
     app: Arc<HttpProxy<EdgeService>>,
+    gate: Arc<Gate>,
     tracker: TaskTracker,
+    metrics: Arc<Metrics>,
     is_stopping: watch::Receiver<bool>,
 }
 
@@ -85,10 +163,7 @@ impl Connections {
     async fn accept(self, endpoint: Endpoint) {
         loop {
             match endpoint.listener.accept().await {
-                Ok((stream, peer)) => {
-                    let (connections, tls) = (self.clone(), endpoint.tls.clone());
-                    self.tracker.spawn(async move { connections.serve(stream, peer, tls).await });
-                }
+                Ok((stream, peer)) => self.take(stream, peer, endpoint.tls.as_ref()),
                 Err(error) => {
                     warn!(%error, "The edge cannot accept connections: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -97,21 +172,45 @@ impl Connections {
         }
     }
 
+    fn take(&self, stream: TcpStream, peer: SocketAddr, tls: Option<&Arc<Acceptor>>) {
+        let Some(ticket) = self.gate.enter(peer) else {
+            if tls.is_none() {
+                // It goes into the socket's buffer or nowhere.
+                let _ = stream.try_write(FULL);
+            }
+            return;
+        };
+        let (connections, tls) = (self.clone(), tls.cloned());
+        self.tracker.spawn(async move {
+            connections.serve(stream, peer, tls).await;
+            drop(ticket);
+        });
+    }
+
     async fn serve(self, stream: TcpStream, peer: SocketAddr, tls: Option<Arc<Acceptor>>) {
+        let _open = self.metrics.connection_opened(tls.is_some());
+        let timing = self.gate.timing;
         let stream: Stream = match tls {
             None => Box::new(prepare(stream, peer)),
-            Some(tls) => {
-                let handshake = tls.tls_handshake(prepare(stream, peer));
-                match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, handshake).await {
-                    Ok(Ok(stream)) => Box::new(stream),
-                    Ok(Err(error)) => return debug!(%error, "A TLS handshake failed: {error}"),
-                    Err(_) => return debug!("A TLS handshake took too long"),
-                }
-            }
+            Some(tls) => match handshake(&tls, prepare(stream, peer), timing.head).await {
+                Ok(stream) => stream,
+                Err(failure) => return self.metrics.handshake_failures.count(failure),
+            },
         };
-        let mut next = Some(stream);
-        while let Some(stream) = next {
-            next = self.app.process_new(stream, &self.is_stopping).await;
+        connection::serve(stream, &self.app, timing, &self.metrics, self.is_stopping).await;
+    }
+}
+
+async fn handshake(tls: &Acceptor, stream: L4Stream, limit: Duration) -> Result<Stream, HandshakeFailure> {
+    match tokio::time::timeout(limit, tls.tls_handshake(stream)).await {
+        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Ok(Err(error)) => {
+            debug!(%error, "A TLS handshake failed: {error}");
+            Err(HandshakeFailure::Refused)
+        }
+        Err(_) => {
+            debug!("A TLS handshake took too long");
+            Err(HandshakeFailure::Timeout)
         }
     }
 }
@@ -126,4 +225,24 @@ fn prepare(stream: TcpStream, peer: SocketAddr) -> L4Stream {
         debug!(%error, "Cannot set TCP_NODELAY: {error}");
     }
     stream
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_limit_and_this_machine_only_a_chosen_one() {
+        let entered = |address: &str, chosen: Option<usize>| {
+            let protection = Protection { connections_per_address: chosen, ..Protection::default() };
+            let gate = Gate::new(&protection, Arc::default());
+            let peer = SocketAddr::new(address.parse().expect("an address"), 50_000);
+            let tickets: Vec<Ticket> = (0..3000).map_while(|_| gate.enter(peer)).collect();
+            tickets.len()
+        };
+        assert_eq!(entered("203.0.113.9", None), CONNECTIONS_PER_ADDRESS);
+        assert_eq!(entered("127.0.0.1", None), 3000);
+        assert_eq!(entered("::ffff:127.0.0.1", None), 3000);
+        assert_eq!((entered("203.0.113.9", Some(7)), entered("127.0.0.1", Some(7))), (7, 7));
+    }
 }

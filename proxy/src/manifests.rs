@@ -1,11 +1,15 @@
-//! Deployment to manifest. A deployment never changes, so a manifest once read is right for ever.
+//! Deployment to site: its manifest, with the rules indexed. A deployment never changes, so a manifest once read is
+//! right for ever.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use loggia_serve::Site;
 use loggia_storage::{Store, StoreError};
-use loggia_types::{DeploymentRef, Manifest};
+use loggia_types::DeploymentRef;
 use moka::future::Cache;
+
+use crate::metrics::{ManifestRead, Metrics};
 
 /// About 60 manifests of 100,000 files, or some 100,000 usual ones.
 const HEAP_BYTES_MAX: u64 = 512 * 1024 * 1024;
@@ -30,26 +34,27 @@ pub(crate) enum ManifestError {
 #[derive(Debug, Clone)]
 pub(crate) struct Manifests {
     store: Store,
-    known: Cache<DeploymentRef, Arc<Manifest>>,
+    known: Cache<DeploymentRef, Arc<Site>>,
     missing: Cache<DeploymentRef, ()>,
+    metrics: Arc<Metrics>,
 }
 
 impl Manifests {
-    pub(crate) fn new(store: Store) -> Self {
-        let weight = |_: &DeploymentRef, manifest: &Arc<Manifest>| {
-            u32::try_from(manifest.heap_bytes()).unwrap_or(u32::MAX)
-        };
+    pub(crate) fn new(store: Store, metrics: Arc<Metrics>) -> Self {
+        let weight =
+            |_: &DeploymentRef, site: &Arc<Site>| u32::try_from(site.heap_bytes()).unwrap_or(u32::MAX);
         Self {
             store,
             known: Cache::builder().max_capacity(HEAP_BYTES_MAX).weigher(weight).build(),
             missing: Cache::builder().max_capacity(10_000).time_to_live(MISSING_TTL).build(),
+            metrics,
         }
     }
 
     /// Reads a manifest once, however many requests wait for it. Errors are not kept.
-    pub(crate) async fn get(&self, deployment: DeploymentRef) -> Result<Arc<Manifest>, Arc<ManifestError>> {
-        if let Some(manifest) = self.known.get(&deployment).await {
-            return Ok(manifest);
+    pub(crate) async fn get(&self, deployment: DeploymentRef) -> Result<Arc<Site>, Arc<ManifestError>> {
+        if let Some(site) = self.known.get(&deployment).await {
+            return Ok(site);
         }
         if self.missing.contains_key(&deployment) {
             return Err(Arc::new(ManifestError::Missing(deployment)));
@@ -57,13 +62,29 @@ impl Manifests {
         self.known.try_get_with(deployment, Box::pin(self.read(deployment))).await
     }
 
-    async fn read(&self, deployment: DeploymentRef) -> Result<Arc<Manifest>, ManifestError> {
+    /// How many are in memory, and the bytes that they use.
+    pub(crate) async fn size(&self) -> (u64, u64) {
+        self.known.run_pending_tasks().await;
+        (self.known.entry_count(), self.known.weighted_size())
+    }
+
+    async fn read(&self, deployment: DeploymentRef) -> Result<Arc<Site>, ManifestError> {
+        let read = self.find(deployment).await;
+        self.metrics.manifest_read(match &read {
+            Ok(_) => ManifestRead::Found,
+            Err(ManifestError::Missing(_)) => ManifestRead::Missing,
+            Err(ManifestError::Slow(_) | ManifestError::Store(_)) => ManifestRead::Failed,
+        });
+        read
+    }
+
+    async fn find(&self, deployment: DeploymentRef) -> Result<Arc<Site>, ManifestError> {
         let read = tokio::time::timeout(READ_TIMEOUT, self.store.find_manifest(deployment));
         let found = read.await.map_err(|_| ManifestError::Slow(deployment))??;
         let Some(manifest) = found else {
             self.missing.insert(deployment, ()).await;
             return Err(ManifestError::Missing(deployment));
         };
-        Ok(Arc::new(manifest))
+        Ok(Arc::new(Site::open(manifest)))
     }
 }

@@ -1,16 +1,19 @@
 //! What a request must be like before anything looks at its site: limits, one host, no tunnels.
 
 use http::header::{CONNECTION, HOST, UPGRADE};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
+use loggia_serve::pages::Page;
 use loggia_types::Hostname;
 use pingora::http::RequestHeader;
 use pingora::http::authority::{RawTargetAuthority, raw_target_authority};
 
-/// SECURITY: what common servers allow, and many times what browsers send.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
-const HEADERS_MAX: usize = 100;
-const TARGET_BYTES_MAX: usize = 8 * 1024;
+/// What common servers allow, and many times what browsers send.
+pub(crate) const HEAD_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const HEADERS_MAX: usize = 100;
+pub(crate) const TARGET_BYTES_MAX: usize = 8 * 1024;
 
+/// Why a request gets no answer from a site. On HTTP/1 the connection ends with the answer: who sends such a request
+/// may disagree with us about where it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("the address is longer than {TARGET_BYTES_MAX} bytes")]
@@ -23,15 +26,36 @@ pub(crate) enum Refusal {
     Method,
     #[error("this server does not change protocols")]
     Upgrade,
+    #[error("{0}")]
+    Malformed(&'static str),
+    #[error("only HTTP/1.0, HTTP/1.1 and, over TLS, HTTP/2 are spoken here")]
+    Version,
+    #[error("the transfer coding is unknown here")]
+    Coding,
+    #[error("only the expectation 100-continue can be met")]
+    Expectation,
+    #[error("a static site takes no request bodies")]
+    BodyTooLarge,
+    #[error("the request did not arrive in time")]
+    Slow,
 }
 
 impl Refusal {
+    pub(crate) fn page(self) -> Page {
+        Page::refused(self.status(), self)
+    }
+
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Host | Self::Upgrade => StatusCode::BAD_REQUEST,
+            Self::Host | Self::Upgrade | Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::Coding => StatusCode::NOT_IMPLEMENTED,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
         }
     }
 }
@@ -49,42 +73,74 @@ pub(crate) fn admit(head: &RequestHeader) -> Result<Hostname, Refusal> {
     if matches!(head.method, Method::CONNECT | Method::TRACE) {
         return Err(Refusal::Method);
     }
-    if head.headers.contains_key(UPGRADE) || names_upgrade(head) {
+    if head.version == Version::HTTP_2 && !is_h2_path(head) {
+        return Err(Refusal::Malformed("its address is not a path"));
+    }
+    if head.headers.contains_key(UPGRADE) || names_option(head, "upgrade") {
         return Err(Refusal::Upgrade);
     }
     hostname(head)
 }
 
-fn names_upgrade(head: &RequestHeader) -> bool {
-    let lines = head.headers.get_all(CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
+/// RFC 9113 §8.3.1: a host is named in `:authority` and nowhere else.
+fn is_h2_path(head: &RequestHeader) -> bool {
+    let target = head.raw_path();
+    target.starts_with(b"/") || (target == b"*" && head.method == Method::OPTIONS)
+}
+
+/// Whether `Connection` names an option, on any of its lines.
+pub(crate) fn names_option(head: &RequestHeader, option: &str) -> bool {
+    let mut lines = head.headers.get_all(CONNECTION).into_iter().map(http::HeaderValue::as_bytes);
+    lines.any(|line| lists(line, option))
+}
+
+/// Whether a comma-separated list has this item, in any case.
+pub(crate) fn lists(line: &[u8], item: &str) -> bool {
+    line.split(|byte| *byte == b',').any(|each| each.trim_ascii().eq_ignore_ascii_case(item.as_bytes()))
 }
 
 /// The host of `Host`, `:authority` and an absolute target, all of which must agree.
-fn hostname(head: &RequestHeader) -> Result<Hostname, Refusal> {
-    let absolute = match raw_target_authority(head.raw_path()) {
+pub(crate) fn hostname(head: &RequestHeader) -> Result<Hostname, Refusal> {
+    let pseudo = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let fields = head.headers.get_all(HOST).into_iter().map(http::HeaderValue::as_bytes);
+    agreed_host(head.raw_path(), pseudo, fields)
+}
+
+/// The one host that target, `:authority` and the `Host` fields name.
+///
+/// They have to be the same bytes: names that differ only in case or port come from no client that we know, and
+/// something in front of us may tell them apart.
+pub(crate) fn agreed_host<'h>(
+    target: &'h [u8],
+    pseudo: Option<&'h [u8]>,
+    mut fields: impl Iterator<Item = &'h [u8]>,
+) -> Result<Hostname, Refusal> {
+    let absolute = match raw_target_authority(target) {
         RawTargetAuthority::None => None,
         RawTargetAuthority::AmbiguousAuthority => return Err(Refusal::Host),
         RawTargetAuthority::Absolute { authority, .. } => Some(authority),
     };
-    let pseudo = head.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let mut fields = head.headers.get_all(HOST).into_iter().map(http::HeaderValue::as_bytes);
     let (field, second) = (fields.next(), fields.next());
     if second.is_some() {
         return Err(Refusal::Host);
     }
-    let mut named = absolute.into_iter().chain(pseudo).chain(field).map(parse_host);
-    let first = named.next().ok_or(Refusal::Host)??;
-    for other in named {
-        if other? != first {
-            return Err(Refusal::Host);
-        }
+    let mut named = absolute.into_iter().chain(pseudo).chain(field);
+    let first = named.next().ok_or(Refusal::Host)?;
+    if named.any(|other| other != first) {
+        return Err(Refusal::Host);
     }
-    Ok(first)
+    parse_host(first)
 }
 
 fn parse_host(value: &[u8]) -> Result<Hostname, Refusal> {
     let text = std::str::from_utf8(value).map_err(|_| Refusal::Host)?;
+    if let Some((_, port)) = text.rsplit_once(':') {
+        // An empty port is allowed (RFC 3986 §3.2.3), one that no socket can have is not.
+        let is_port = port.is_empty() || port.parse::<u16>().is_ok_and(|port| port > 0);
+        if !is_port {
+            return Err(Refusal::Host);
+        }
+    }
     Hostname::from_host_header(text).map_err(|_| Refusal::Host)
 }
 
@@ -125,6 +181,9 @@ mod tests {
             ("/", &[("Host", "a.localhost, b.localhost")], Err(Refusal::Host)),
             ("/", &[("Host", "user@a.localhost")], Err(Refusal::Host)),
             ("/", &[("Host", "a.localhost/../b")], Err(Refusal::Host)),
+            ("/", &[("Host", "a.localhost:65536")], Err(Refusal::Host)),
+            ("/", &[("Host", "a.localhost:+80")], Err(Refusal::Host)),
+            ("http://shop.localhost:81/x", &[("Host", "shop.localhost")], Err(Refusal::Host)),
             ("/", &[("Host", "a.localhost"), ("Upgrade", "websocket")], Err(Refusal::Upgrade)),
             ("/", &[("Host", "a.localhost"), ("Connection", "close, Upgrade")], Err(Refusal::Upgrade)),
         ];

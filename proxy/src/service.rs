@@ -1,34 +1,32 @@
-//! The proxy's phases. Thin: look up, decide, obey.
-
-use std::sync::Arc;
+//! The proxy's phases. Thin: `plan` says what has to be done, they do it.
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use loggia_types::{BaseDomain, Hostname, Manifest};
+use http::{Method, StatusCode};
+use loggia_serve::pages::Page;
+use loggia_storage::Store;
+use loggia_types::BaseDomain;
+use loggia_types::rules::Scheme;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
-use tracing::{error, warn};
+use tracing::warn;
 
+use crate::admission::Admission;
 use crate::body;
-use crate::decide::{Decision, RequestHead, Target, decide, headers};
 use crate::fetch::{Fault, Fetch};
-use crate::manifests::{ManifestError, Manifests};
+use crate::hints;
+use crate::manifests::Manifests;
+use crate::metrics::{CacheResult, CutBy, OriginFault};
 use crate::origin::Origin;
-use crate::pages::Page;
+use crate::parts::PartsPlan;
+use crate::plan::{Plan, Visit};
+use crate::record::{Observer, REQUEST_ID, Record, RequestId};
 use crate::request;
-use crate::routes::{Resolution, Routes};
-
-/// Answered on any hostname, for load balancers.
-const HEALTH: &[u8] = b"/.loggia/health";
-
-/// BEHAVIOR §1 step 0: these belong to the platform on every site.
-const RESERVED: &[&str] = &[".loggia/", ".well-known/acme-challenge/"];
+use crate::routes::Routes;
 
 /// A connection that failed before anything was sent is tried once more.
 const CONNECT_TRIES_MAX: u32 = 2;
@@ -38,6 +36,9 @@ pub(crate) struct EdgeService {
     pub routes: Routes,
     pub manifests: Manifests,
     pub origin: Origin,
+    pub store: Store,
+    pub observer: Observer,
+    pub admission: Admission,
 }
 
 /// What is known about a request between the phases.
@@ -45,110 +46,90 @@ pub(crate) struct EdgeService {
 pub(crate) struct Ctx {
     fetch: Option<Fetch>,
     connect_tries: u32,
-}
-
-/// What becomes of a request once everything about it is known.
-enum Plan {
-    Answer(Parts, Bytes),
-    Fetch(Box<Fetch>),
-}
-
-impl Plan {
-    fn page(page: Page, request: &HeaderMap) -> Self {
-        let (parts, body) = page.into_answer(request);
-        Self::Answer(parts, body)
-    }
+    record: Record,
 }
 
 impl EdgeService {
-    /// Serving goes on without a disk, so this stays 200; what is wrong is in the text.
-    fn health(&self) -> Plan {
-        let text = match self.routes.unsaved() {
-            0 => "ok\n".to_owned(),
-            lines => format!("ok, but {lines} routes could not be written to disk\n"),
-        };
-        let mut parts = headers::platform(StatusCode::OK);
-        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        parts.headers.insert(CONTENT_LENGTH, text.len().into());
-        Plan::Answer(parts, Bytes::from(text))
-    }
-
-    async fn plan(&self, head: &RequestHeader) -> Plan {
-        let target = request::target(head);
-        if target == HEALTH {
-            return self.health();
-        }
-        let hostname = match request::admit(head) {
-            Ok(hostname) => hostname,
-            Err(refusal) => return Plan::page(Page::refused(refusal), &head.headers),
-        };
-        if Target::parse(target).is_ok_and(|target| is_reserved(target.path())) {
-            return Plan::page(Page::not_found(), &head.headers);
-        }
-        let route = match self.routes.resolve(&hostname).await {
-            Resolution::Found(route) => route,
-            Resolution::Unknown => {
-                return Plan::page(Page::unknown_host(&hostname, &self.base_domain), &head.headers);
+    async fn send_parts(
+        &self,
+        plan: PartsPlan,
+        session: &mut ServerSession,
+        record: &mut Record,
+    ) -> pingora::Result<()> {
+        record.origin_asked = Some(std::time::Instant::now());
+        match plan.open(&self.store).await {
+            Ok(opened) => {
+                self.observer.origin_answered(record);
+                plan.send(&self.store, opened, session, record.id).await
             }
-            Resolution::Unavailable => return Plan::page(Page::routes_unavailable(), &head.headers),
-        };
-        let Some(deployment) = route.deployment() else {
-            return Plan::page(Page::no_deployment(&hostname), &head.headers);
-        };
-        match self.manifests.get(deployment).await {
-            Ok(manifest) => {
-                let request = RequestHead { method: &head.method, target, headers: &head.headers };
-                obey(&decide(&manifest, &route.serve, request), &manifest, route.indexable, request)
+            Err(error) => {
+                warn!(%error, "Ranges of a file could not be fetched");
+                record.origin_fault = Some(OriginFault::Status);
+                let (parts, body) = Page::store_unavailable().into_answer(&session.req_header().headers);
+                send(session, record.id, parts, body).await
             }
-            Err(error) => Plan::page(manifest_page(&hostname, &error), &head.headers),
+        }
+    }
+
+    /// Names what a page needs while the store is asked for it. A cache in front of us would keep the answer without
+    /// its links, for everybody: it gets them on the answer.
+    async fn send_hints(&self, session: &mut ServerSession, fetch: &mut Fetch) -> pingora::Result<()> {
+        match fetch.headers_of_ok() {
+            Some(head)
+                if hints::are_understood(session.req_header()) && self.admission.is_direct(session) =>
+            {
+                hints::send(session, head).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn visit(&self, session: &ServerSession) -> Visit {
+        let is_https = self.admission.client(session).is_some_and(|client| client.is_https);
+        Visit {
+            scheme: if is_https { Scheme::Https } else { Scheme::Http },
+            country: self.admission.country(session),
         }
     }
 }
 
-/// Turns a decision into an answer, or into what has to be fetched for it.
-fn obey(decision: &Decision<'_>, manifest: &Manifest, indexable: bool, request: RequestHead<'_>) -> Plan {
-    let parts = headers::of_decision(decision, manifest, indexable);
-    let page = |page: Page, parts| {
-        let (parts, body) = page.into_body_of(parts, request.headers);
-        Plan::Answer(parts, body)
-    };
-    match decision {
-        Decision::Whole(served) if request.method == Method::HEAD || served.entry.size() == 0 => {
-            Plan::Answer(parts, Bytes::new())
-        }
-        Decision::Whole(served) => Plan::Fetch(Box::new(Fetch::whole(parts, served.entry))),
-        Decision::Part(served, range) => Plan::Fetch(Box::new(Fetch::part(parts, served.entry, *range))),
-        Decision::NotFound => page(Page::not_found(), parts),
-        Decision::MethodNotAllowed => page(Page::method_not_allowed(), parts),
-        Decision::BadRequest(error) => page(Page::bad_target(*error), parts),
-        Decision::NotModified(_)
-        | Decision::RangeNotSatisfiable(_)
-        | Decision::Redirect { .. }
-        | Decision::Options => Plan::Answer(parts, Bytes::new()),
-    }
-}
-
-fn is_reserved(path: &str) -> bool {
-    RESERVED.iter().any(|folder| path.starts_with(folder) || path == folder.trim_end_matches('/'))
-}
-
-fn manifest_page(hostname: &Hostname, error: &Arc<ManifestError>) -> Page {
-    match error.as_ref() {
-        ManifestError::Missing(_) => {
-            error!(%hostname, error = %error, "{hostname} shows a deployment that the store does not have");
-            Page::deployment_missing()
-        }
-        ManifestError::Slow(_) | ManifestError::Store(_) => {
-            warn!(%hostname, error = %error, "The manifest for {hostname} could not be read");
-            Page::store_unavailable()
-        }
-    }
-}
-
-async fn send(session: &mut ServerSession, parts: Parts, body: Bytes) -> pingora::Result<()> {
+async fn send(
+    session: &mut ServerSession,
+    id: RequestId,
+    mut parts: Parts,
+    body: Bytes,
+) -> pingora::Result<()> {
+    parts.headers.extend(id.header().map(|id| (REQUEST_ID, id)));
     let has_body = session.req_header().method != Method::HEAD && !body.is_empty();
     session.write_response_header(Box::new(ResponseHeader::from(parts))).await?;
     session.write_response_body(if has_body { body } else { Bytes::new() }, true).await
+}
+
+/// Notes why what the store sends is not passed on.
+fn refuse(fault: Fault, record: &mut Record) -> Box<Error> {
+    record.origin_fault = Some(fault.kind());
+    fault.into_error()
+}
+
+/// What kind of trouble with the store the proxy library reports.
+fn fault_of(error: &Error) -> OriginFault {
+    match error.etype() {
+        ErrorType::ConnectTimedout
+        | ErrorType::TLSHandshakeTimedout
+        | ErrorType::ReadTimedout
+        | ErrorType::WriteTimedout => OriginFault::Timeout,
+        ErrorType::ConnectError
+        | ErrorType::ConnectRefused
+        | ErrorType::ConnectNoRoute
+        | ErrorType::ConnectProxyFailure
+        | ErrorType::TLSHandshakeFailure
+        | ErrorType::TLSWantX509Lookup
+        | ErrorType::InvalidCert
+        | ErrorType::SocketError
+        | ErrorType::BindError => OriginFault::Connect,
+        ErrorType::InternalError => OriginFault::Internal,
+        _ => OriginFault::Broken,
+    }
 }
 
 fn internal(error: impl std::fmt::Display) -> Box<Error> {
@@ -171,25 +152,42 @@ impl ProxyHttp for EdgeService {
         if let Err(refused) = body::discard(session).await {
             session.set_keepalive(None);
             let (parts, body) = refused.into_answer(&session.req_header().headers);
-            send(session, parts, body).await?;
+            send(session, ctx.record.id, parts, body).await?;
             return Ok(true);
         }
-        match Box::pin(self.plan(session.req_header())).await {
-            Plan::Fetch(fetch) => {
+        if request::names_option(session.req_header(), "close") {
+            // The proxy library reads only the first of several lines.
+            session.set_keepalive(None);
+        }
+        let visit = self.visit(session);
+        let plan = match self.admission.admit(session) {
+            Ok(()) => Box::pin(self.plan(session.req_header(), visit, &mut ctx.record)).await,
+            Err(page) => Plan::page(page, &session.req_header().headers),
+        };
+        match plan {
+            Plan::Fetch(mut fetch) => {
+                self.send_hints(session, &mut fetch).await?;
                 ctx.fetch = Some(*fetch);
+                ctx.record.cache = CacheResult::Origin;
                 Ok(false)
+            }
+            Plan::Parts(plan) => {
+                ctx.record.cache = CacheResult::Origin;
+                self.send_parts(*plan, session, &mut ctx.record).await?;
+                Ok(true)
             }
             Plan::Answer(parts, body) => {
                 if parts.status == StatusCode::BAD_REQUEST {
                     session.set_keepalive(None);
                 }
-                send(session, parts, body).await?;
+                send(session, ctx.record.id, parts, body).await?;
                 Ok(true)
             }
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, _ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
+        ctx.record.origin_asked = Some(std::time::Instant::now());
         let peer = self.origin.peer().await;
         peer.map(Box::new)
             .map_err(|cause| Error::because(ErrorType::ConnectError, "finding the store's address", cause))
@@ -217,9 +215,13 @@ impl ProxyHttp for EdgeService {
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
         let fetch = ctx.fetch.as_ref().ok_or_else(|| internal("nothing to fetch"))?;
-        fetch.check_head(response.status, &response.headers).map_err(Fault::into_error)?;
+        let checked = fetch.check_head(response.status, &response.headers);
+        checked.map_err(|fault| refuse(fault, &mut ctx.record))?;
+        self.observer.origin_answered(&ctx.record);
         // Ours, and nothing of the store's.
-        *response = ResponseHeader::from(fetch.head());
+        let mut parts = fetch.head();
+        parts.headers.extend(ctx.record.id.header().map(|id| (REQUEST_ID, id)));
+        *response = ResponseHeader::from(parts);
         Ok(())
     }
 
@@ -232,7 +234,7 @@ impl ProxyHttp for EdgeService {
     ) -> pingora::Result<Option<std::time::Duration>> {
         let fetch = ctx.fetch.as_mut().ok_or_else(|| internal("nothing to fetch"))?;
         if let Some(piece) = body {
-            fetch.check_piece(piece).map_err(Fault::into_error)?;
+            fetch.check_piece(piece).map_err(|fault| refuse(fault, &mut ctx.record))?;
         }
         Ok(None)
     }
@@ -269,12 +271,16 @@ impl ProxyHttp for EdgeService {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
         let gone = FailToProxy { error_code: 0, can_reuse_downstream: false };
-        if *error.esource() == ErrorSource::Downstream {
+        // Where nothing was to be fetched, what failed was sending our own answer: the store has no part in it.
+        if *error.esource() == ErrorSource::Downstream || ctx.fetch.is_none() {
+            ctx.record.cut = Some(CutBy::Client);
             return gone;
         }
         let key = ctx.fetch.as_ref().map(|fetch| fetch.key().as_str()).unwrap_or_default();
         warn!(object.key = key, error = %error, "Object {key} could not be served");
+        ctx.record.origin_fault.get_or_insert_with(|| fault_of(error));
         if session.response_written().is_some() {
+            ctx.record.cut = Some(CutBy::Store);
             // The connection is cut before Content-Length is reached: the client sees that it is not whole.
             return gone;
         }
@@ -283,8 +289,15 @@ impl ProxyHttp for EdgeService {
         let (parts, body) = Page::store_unavailable().into_answer(&session.req_header().headers);
         let error_code = parts.status.as_u16();
         // A client that left meanwhile needs no answer.
-        let _ = send(session, parts, body).await;
+        let _ = send(session, ctx.record.id, parts, body).await;
         FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    /// Every request comes by here once, however it ended.
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
+        let session = session.as_downstream();
+        let client = self.admission.client(session).map(|client| client.ip);
+        self.observer.finish(session, client, &ctx.record);
     }
 
     fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error) -> bool {

@@ -1,5 +1,6 @@
 //! Certificates: reading them, and making one so that HTTPS works before anybody has set it up.
 
+use std::any::Any;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -7,13 +8,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use loggia_types::{BaseDomain, Timestamp};
-use pingora::listeners::tls::Acceptor;
+use async_trait::async_trait;
+use loggia_types::{BaseDomain, Hostname, Timestamp};
+use pingora::listeners::TlsAccept;
+use pingora::listeners::tls::{Acceptor, TlsSettings};
+use pingora::protocols::tls::TlsRef;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
-use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use time::Duration;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
 
 use crate::config::HttpsConfig;
 
@@ -31,12 +39,71 @@ pub fn acceptor(config: &HttpsConfig) -> anyhow::Result<Arc<Acceptor>> {
         .with_context(|| format!("reading the certificate {cert}"))?;
     let private_key = PrivateKeyDer::from_pem_file(&config.key)
         .with_context(|| format!("reading the private key {key}"))?;
-    let mut server = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, private_key)
+    let names = CertificateNames::of(&chain).with_context(|| format!("reading the names of {cert}"))?;
+    let provider = CryptoProvider::get_default().context("no TLS provider is installed")?;
+    let certified = CertifiedKey::from_der(chain, private_key, provider)
         .with_context(|| format!("the certificate {cert} and the key {key} do not fit together"))?;
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(Acceptor::from_server_config(Arc::new(server))))
+    let remember = RememberName { names: Arc::new(names) };
+    let mut settings = TlsSettings::with_callbacks(Box::new(remember)).context("preparing TLS")?;
+    settings.set_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    settings.enable_h2();
+    Ok(Arc::new(settings.build()))
+}
+
+/// The names that a certificate is valid for, some with `*` as the first label.
+#[derive(Debug)]
+struct CertificateNames(Vec<String>);
+
+impl CertificateNames {
+    fn of(chain: &[CertificateDer<'_>]) -> anyhow::Result<Self> {
+        let leaf = chain.first().context("there is no certificate in it")?;
+        let (_, leaf) = X509Certificate::from_der(leaf)?;
+        let names = leaf.subject_alternative_name()?;
+        let names = names.iter().flat_map(|names| &names.value.general_names);
+        let dns = names.filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        });
+        Ok(Self(dns.collect()))
+    }
+
+    /// RFC 6125 §6.4.3: `*` stands for exactly one label.
+    fn cover(&self, hostname: &Hostname) -> bool {
+        let parent = hostname.as_str().split_once('.').map(|(_, parent)| parent);
+        self.0.iter().any(|name| match name.strip_prefix("*.") {
+            Some(suffix) => parent == Some(suffix),
+            None => name == hostname.as_str(),
+        })
+    }
+}
+
+/// What a TLS connection was opened for, and what it was shown.
+#[derive(Debug)]
+pub(crate) struct ServedName {
+    /// SNI. Clients that connect to an address send none.
+    asked: Option<String>,
+    names: Arc<CertificateNames>,
+}
+
+impl ServedName {
+    /// Whether a client can rightly believe that this connection speaks for a hostname.
+    pub(crate) fn may_serve(&self, hostname: &Hostname) -> bool {
+        let Some(asked) = &self.asked else { return true };
+        asked.eq_ignore_ascii_case(hostname.as_str()) || self.names.cover(hostname)
+    }
+}
+
+/// Keeps the name that a handshake asked for with its connection.
+struct RememberName {
+    names: Arc<CertificateNames>,
+}
+
+#[async_trait]
+impl TlsAccept for RememberName {
+    async fn handshake_complete_callback(&self, tls: &TlsRef) -> Option<Arc<dyn Any + Send + Sync>> {
+        let asked = tls.server_name().map(str::to_owned);
+        Some(Arc::new(ServedName { asked, names: Arc::clone(&self.names) }))
+    }
 }
 
 /// A certificate for the base domain and every name directly below it, kept in `dir` and made anew when it is
@@ -129,5 +196,27 @@ mod tests {
         let moved =
             read(&ensure_self_signed_at(dir.path(), &other, near_end).expect("made for another domain"));
         assert_ne!(moved, renewed);
+    }
+
+    #[test]
+    fn a_connection_speaks_for_its_name_and_its_certificate() {
+        let names = CertificateNames(vec!["localhost".to_owned(), "*.localhost".to_owned()]);
+        let mut served = ServedName { asked: Some("Shop.Example".to_owned()), names: Arc::new(names) };
+        for (hostname, expected) in [
+            ("shop.example", true),
+            ("blog.example", false),
+            ("localhost", true),
+            ("shop.localhost", true),
+            ("a.shop.localhost", false),
+            ("notlocalhost", false),
+        ] {
+            let hostname: Hostname = hostname.parse().expect("valid");
+            assert_eq!(served.may_serve(&hostname), expected, "{hostname}");
+        }
+        served.asked = None;
+        assert!(
+            served.may_serve(&"blog.example".parse().expect("valid")),
+            "without SNI nothing was promised"
+        );
     }
 }

@@ -105,7 +105,17 @@ async fn ranges_are_parts_of_the_file() {
         assert_eq!(answer.header("content-range"), Some(content_range), "{range}");
     }
     let several = world.get_with("/movie.bin", "Range: bytes=0-1,4-5").await;
-    assert_eq!(several.summary(), "200 0123456789");
+    let content_type = several.header("content-type").unwrap();
+    let boundary = content_type.strip_prefix("multipart/byteranges; boundary=").unwrap();
+    let part = |range: &str, bytes: &str| {
+        format!(
+            "--{boundary}\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes {range}/10\r\n\r\n\
+             {bytes}\r\n"
+        )
+    };
+    let expected = format!("206 {}{}--{boundary}--\r\n", part("0-1", "01"), part("4-5", "45"));
+    assert_eq!(several.summary(), expected);
+    assert!(several.is_whole, "Content-Length is right");
 }
 
 #[tokio::test(flavor = "multi_thread")]

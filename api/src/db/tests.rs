@@ -45,6 +45,28 @@ async fn migrations_and_schema_sql_give_the_same_catalog() {
     assert!(migrated.len() > 100, "the catalog was read");
 }
 
+/// An upload that was under way while the api was updated can go on.
+#[tokio::test]
+async fn migrations_keep_the_rows_that_are_there() {
+    let client = TestDatabase::create_empty().await.connect().await;
+    let before = include_str!("../../migrations/V1__first_release.sql");
+    client.batch_execute(before).await.expect("the first release");
+    let rows = "
+        insert into organizations (organization_id, slug, name) values ('0000000000000001', 'acme', 'Acme');
+        insert into projects (project_id, organization_id, slug, name, webhook_secret)
+            values ('0000000000000002', '0000000000000001', 'shop', 'Shop', 'x');
+        insert into deployments (deployment_id, project_id, source, state, environment, alias)
+            values ('0000000000000003', '0000000000000002', 'upload', 'deploying', 'production', 'production');
+        insert into upload_files (deployment_id, path, sha256, size_bytes, folder, immutable)
+            values ('0000000000000003', 'a.css', sha256('a'), 1, '0000000000000003', false)";
+    client.batch_execute(rows).await.expect("rows");
+    let migration = include_str!("../../migrations/V2__compressed_variants.sql");
+    client.batch_execute(migration).await.expect("runs on rows");
+    let query = "select source_path, variants::text, link from upload_files";
+    let row = client.query_one(query, &[]).await.expect("the row");
+    assert_eq!((row.get(0), row.get(1), row.get(2)), ("a.css", "[]", None::<&str>));
+}
+
 /// Columns, constraints, indexes, functions and triggers, as text.
 async fn catalog(client: &Client) -> BTreeSet<String> {
     let queries = [

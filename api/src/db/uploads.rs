@@ -1,32 +1,38 @@
 //! Files of direct uploads, between announcement and finish.
 
+use loggia_publish::upload::Findings;
 use loggia_types::manifest::NewEntry;
-use loggia_types::{ContentHash, DeploymentId, fingerprint, media_type};
+use loggia_types::{ContentHash, DeploymentId, SitePath, fingerprint, media_type};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
-use super::{DbError, GenericClient, statements, text};
+use super::{DbError, GenericClient, json, statements, text, to_json};
 
 statements! {
     INSERT = "
-        insert into upload_files (deployment_id, path, sha256, size_bytes, folder, immutable, stored_at)
-        select $1, f.path, f.sha256, f.size_bytes, f.folder, f.immutable, case when f.stored then now() end
-        from unnest($2::text[], $3::bytea[], $4::bigint[], $5::text[], $6::boolean[], $7::boolean[])
-             as f (path, sha256, size_bytes, folder, immutable, stored)";
+        insert into upload_files (deployment_id, path, sha256, size_bytes, folder, source_path, immutable, variants,
+                                  link, stored_at)
+        select $1, f.path, f.sha256, f.size_bytes, f.folder, f.source_path, f.immutable, f.variants, f.link,
+               case when f.stored then now() end
+        from unnest($2::text[], $3::bytea[], $4::bigint[], $5::text[], $6::text[], $7::boolean[], $8::jsonb[],
+                    $9::text[], $10::boolean[])
+             as f (path, sha256, size_bytes, folder, source_path, immutable, variants, link, stored)";
 
-    LIST_BY_CONTENT = "
-        select path, sha256, size_bytes, folder, immutable from upload_files
-        where deployment_id = $1 and sha256 = $2 and stored_at is null";
+    FIND_WAITING = "
+        select path, sha256, size_bytes, folder, source_path, immutable, variants, link from upload_files
+        where deployment_id = $1 and sha256 = $2 and stored_at is null limit 1";
 
     IS_ANNOUNCED = "select from upload_files where deployment_id = $1 and sha256 = $2 limit 1";
 
     MARK_STORED = "
-        update upload_files set stored_at = now() where deployment_id = $1 and sha256 = $2 and stored_at is null";
+        update upload_files set stored_at = now(), variants = $3, link = $4
+        where deployment_id = $1 and path = $2 and stored_at is null";
 
     COUNT_MISSING = "
         select count(*) as missing from upload_files where deployment_id = $1 and stored_at is null";
 
     LIST = "
-        select path, sha256, size_bytes, folder, immutable from upload_files
+        select path, sha256, size_bytes, folder, source_path, immutable, variants, link from upload_files
         where deployment_id = $1 order by path";
 
     DELETE = "delete from upload_files where deployment_id = $1";
@@ -43,21 +49,36 @@ pub(crate) async fn insert(
     let hashes: Vec<&[u8]> = entries.iter().map(|entry| entry.hash.as_bytes().as_slice()).collect();
     let sizes: Vec<i64> = entries.iter().map(|entry| i64::try_from(entry.size).unwrap_or(i64::MAX)).collect();
     let folders: Vec<String> = entries.iter().map(|entry| entry.folder.to_string()).collect();
+    let source_paths: Vec<&str> = entries.iter().map(|entry| entry.source_path.as_str()).collect();
+    let variants: Vec<_> = entries.iter().map(|entry| to_json(&entry.variants)).collect();
+    let links: Vec<Option<&str>> = entries.iter().map(|entry| entry.link.as_deref()).collect();
     let immutable: Vec<bool> = entries.iter().map(|entry| entry.immutable).collect();
     let statement = db.prepare_cached(INSERT).await?;
-    db.execute(&statement, &[&id.as_str(), &paths, &hashes, &sizes, &folders, &immutable, &stored]).await?;
+    let columns: [&(dyn ToSql + Sync); 10] = [
+        &id.as_str(),
+        &paths,
+        &hashes,
+        &sizes,
+        &folders,
+        &source_paths,
+        &immutable,
+        &variants,
+        &links,
+        &stored,
+    ];
+    db.execute(&statement, &columns).await?;
     Ok(())
 }
 
-/// The entries that wait for this content.
-pub(crate) async fn list_waiting(
+/// The entry that waits for this content: a plan uploads each content once.
+pub(crate) async fn find_waiting(
     db: &impl GenericClient,
     id: DeploymentId,
     hash: ContentHash,
-) -> Result<Vec<NewEntry>, DbError> {
-    let statement = db.prepare_cached(LIST_BY_CONTENT).await?;
-    let rows = db.query(&statement, &[&id.as_str(), &hash.as_bytes().as_slice()]).await?;
-    rows.iter().map(entry).collect()
+) -> Result<Option<NewEntry>, DbError> {
+    let statement = db.prepare_cached(FIND_WAITING).await?;
+    let row = db.query_opt(&statement, &[&id.as_str(), &hash.as_bytes().as_slice()]).await?;
+    row.as_ref().map(entry).transpose()
 }
 
 pub(crate) async fn is_announced(
@@ -72,10 +93,12 @@ pub(crate) async fn is_announced(
 pub(crate) async fn mark_stored(
     db: &impl GenericClient,
     id: DeploymentId,
-    hash: ContentHash,
+    path: &SitePath,
+    findings: &Findings,
 ) -> Result<(), DbError> {
     let statement = db.prepare_cached(MARK_STORED).await?;
-    db.execute(&statement, &[&id.as_str(), &hash.as_bytes().as_slice()]).await?;
+    let variants = to_json(&findings.variants);
+    db.execute(&statement, &[&id.as_str(), &path.as_str(), &variants, &findings.link.as_deref()]).await?;
     Ok(())
 }
 
@@ -96,15 +119,18 @@ pub(crate) async fn delete(db: &impl GenericClient, id: DeploymentId) -> Result<
 }
 
 fn entry(row: &Row) -> Result<NewEntry, DbError> {
-    let path: loggia_types::SitePath = text(row, "path")?;
+    let path: SitePath = text(row, "path")?;
     let hash: &[u8] = row.try_get("sha256")?;
     Ok(NewEntry {
         hash: ContentHash::from_bytes(hash.try_into().expect("the column holds 32 bytes")),
         size: u64::try_from(row.try_get::<_, i64>("size_bytes")?).unwrap_or(0),
         folder: text(row, "folder")?,
+        source_path: text(row, "source_path")?,
         content_type: media_type::for_path(path.as_str()),
         fingerprinted: fingerprint::is_fingerprinted(path.as_str()),
         immutable: row.try_get("immutable")?,
+        variants: json(row, "variants")?,
+        link: row.try_get::<_, Option<String>>("link")?.map(Into::into),
         path,
     })
 }

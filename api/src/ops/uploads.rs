@@ -2,13 +2,20 @@
 
 use axum::body::BodyDataStream;
 use futures::StreamExt;
-use loggia_storage::publish;
+use loggia_publish::complete::complete;
+use loggia_publish::sources::{self, Rules, SOURCE_BYTES_MAX, Sources};
+use loggia_publish::upload::upload;
+use loggia_storage::{ManifestWrite, StoreError, publish};
 use loggia_types::alias::AliasName;
 use loggia_types::api::UploadStarted;
+use loggia_types::build::{BuildFailure, Step};
 use loggia_types::content_hash::ContentHasher;
-use loggia_types::manifest::{Facts, HtmlHandling, NotFound};
+use loggia_types::manifest::{Facts, HtmlHandling, NewEntry, NotFound};
 use loggia_types::publish::{LimitExceeded, SiteFile, plan};
-use loggia_types::{ContentHash, DeploymentId, DeploymentRef, FolderRef, Manifest};
+use loggia_types::rules::Dialect;
+use loggia_types::{
+    ContentHash, DeploymentId, DeploymentRef, FolderRef, Manifest, ObjectKey, Problem, Timestamp,
+};
 use tokio::io::AsyncWriteExt;
 
 use crate::app::App;
@@ -55,7 +62,7 @@ pub(crate) async fn start(
     db::deployments::insert(&transaction, &new).await?;
     db::uploads::insert(&transaction, id, &plan.entries, &stored).await?;
     transaction.commit().await?;
-    Ok(UploadStarted { id, missing: plan.missing().into_keys().collect() })
+    Ok(UploadStarted { id, missing: plan.missing().into_iter().collect() })
 }
 
 /// The deployment whose unchanged files are kept.
@@ -65,12 +72,19 @@ async fn find_base(app: &App, project: &ProjectRow, alias: &AliasName) -> Result
         None => Ok(None),
         Some(deployment_id) => {
             let deployment = DeploymentRef { project_id: project.id, deployment_id };
-            Ok(app.store.find_manifest(deployment).await?)
+            match app.store.find_manifest(deployment).await {
+                // It costs an upload, not the deployment.
+                Err(StoreError::Manifest { cause, .. }) => {
+                    tracing::warn!(%cause, "The manifest of {deployment} cannot be read, nothing of it is reused");
+                    Ok(None)
+                }
+                found => Ok(found?),
+            }
         }
     }
 }
 
-/// Takes one content: checks its size and hash on disk, then stores it under every path that waits for it.
+/// Takes one content: checks its size and hash on disk, then stores it with what is made of it.
 pub(crate) async fn receive(
     app: &App,
     project: &ProjectRow,
@@ -79,19 +93,16 @@ pub(crate) async fn receive(
     body: BodyDataStream,
 ) -> Result<(), ApiError> {
     let row = ops::deployments::get(&app.db().await?, project.id, id).await?;
-    let waiting = db::uploads::list_waiting(&app.db().await?, id, hash).await?;
-    let Some(size) = waiting.first().map(|entry| entry.size) else {
+    let Some(entry) = db::uploads::find_waiting(&app.db().await?, id, hash).await? else {
         return already_there(app, &row, hash).await;
     };
     if row.state != State::Deploying {
         return Err(has_ended(&row));
     }
     let _slot = app.upload_slots.acquire().await.map_err(ApiError::internal)?;
-    let file = spool(app, hash, size, body).await?;
-    for entry in &waiting {
-        app.store.put_file(project.id, entry, file.path()).await?;
-    }
-    db::uploads::mark_stored(&app.db().await?, id, hash).await?;
+    let file = spool(app, hash, entry.size, body).await?;
+    let findings = upload(&app.store, &app.compressors, project.id, &entry, file.path()).await?;
+    db::uploads::mark_stored(&app.db().await?, id, &entry.path, &findings).await?;
     Ok(())
 }
 
@@ -128,7 +139,7 @@ async fn spool(
     }
     writer.flush().await.map_err(ApiError::internal)?;
     let actual = hasher.finish();
-    if actual != expected {
+    if actual != expected || received != size {
         let message = format!(
             "the content has the hash {actual} and {received} bytes, announced were {expected} and {size}"
         );
@@ -145,9 +156,11 @@ pub(crate) async fn finish(
 ) -> Result<DeploymentRow, ApiError> {
     let client = app.db().await?;
     let row = ops::deployments::get(&client, project.id, id).await?;
-    match row.state {
-        State::Ready if row.source == Source::Upload => return Ok(row),
-        State::Deploying if row.source == Source::Upload => {}
+    match (row.state, &row.failure) {
+        _ if row.source != Source::Upload => return Err(has_ended(&row)),
+        (State::Ready, _) => return Ok(row),
+        (State::Deploying, _) => {}
+        (State::Failed, Some(failure)) => return Err(refused(&failure.reason)),
         _ => return Err(has_ended(&row)),
     }
     let missing = db::uploads::count_missing(&client, id).await?;
@@ -157,26 +170,88 @@ pub(crate) async fn finish(
     }
     let entries = db::uploads::list(&client, id).await?;
     drop(client);
+    let rules = match read_sources(app, project, &entries).await?.compile() {
+        Ok(rules) => rules,
+        Err(cause) => return Err(fail(app, id, &cause.to_string()).await?),
+    };
+    let problems = write_manifest(app, project, &row, entries, rules).await?;
+    go_live(app, &row, &problems).await?;
+    ops::deployments::get(&app.db().await?, project.id, id).await
+}
+
+/// The project's own rules and settings, out of the store: some of them may lie there since an earlier deployment.
+async fn read_sources(app: &App, project: &ProjectRow, entries: &[NewEntry]) -> Result<Sources, ApiError> {
+    let mut sources = Sources::default();
+    for entry in entries {
+        sources.has_wrangler |= sources::WRANGLER_NAMES.contains(&entry.path.as_str());
+        let Some(slot) = sources.slot(entry.path.as_str()) else { continue };
+        let key = ObjectKey::file(project.id, entry.folder, &entry.source_path);
+        let content = app.store.find_start(&key, SOURCE_BYTES_MAX).await?;
+        *slot = Some(content.ok_or_else(|| ApiError::internal(format!("the object {key} is gone")))?);
+    }
+    Ok(sources)
+}
+
+/// Gives the problems that the manifest tells of: when an earlier try wrote it, that one's.
+async fn write_manifest(
+    app: &App,
+    project: &ProjectRow,
+    row: &DeploymentRow,
+    entries: Vec<NewEntry>,
+    rules: Rules,
+) -> Result<Vec<Problem>, ApiError> {
+    let deployment = DeploymentRef { project_id: project.id, deployment_id: row.id };
+    let base = find_base(app, project, &row.alias).await?;
     let facts = Facts {
-        deployment: DeploymentRef { project_id: project.id, deployment_id: id },
+        deployment,
         created_at: row.created_at,
         commit: None,
         branch: None,
         framework: None,
+        // The project's files have the say over these; `complete` puts it in.
+        dialect: Dialect::default(),
         html_handling: HtmlHandling::default(),
         not_found: NotFound::default(),
+        permanent: false,
         problems: Vec::new(),
     };
-    publish::write_manifest(&app.store, &facts, entries).await?;
-    go_live(app, &row).await?;
-    ops::deployments::get(&app.db().await?, project.id, id).await
+    let manifest = complete(facts, rules, entries, base.as_ref(), Timestamp::now());
+    let problems = manifest.facts.problems.clone();
+    match publish::write_manifest(&app.store, manifest).await? {
+        ManifestWrite::Written => Ok(problems),
+        ManifestWrite::AlreadyThere => {
+            let earlier = app.store.find_manifest(deployment).await?;
+            Ok(earlier.map(|manifest| manifest.facts().problems.clone()).unwrap_or_default())
+        }
+    }
 }
 
-async fn go_live(app: &App, row: &DeploymentRow) -> Result<(), ApiError> {
+/// Ends a deployment whose rules are over a limit: sent again with the same files, they would be again.
+async fn fail(app: &App, id: DeploymentId, reason: &str) -> Result<ApiError, ApiError> {
+    let failure = BuildFailure {
+        step: Step::Collect,
+        reason: reason.to_owned(),
+        exit_code: None,
+        log_tail: Vec::new(),
+    };
+    let mut client = app.db().await?;
+    let transaction = client.transaction().await?;
+    if db::deployments::mark_failed(&transaction, id, &failure, &[]).await? {
+        db::uploads::delete(&transaction, id).await?;
+    }
+    transaction.commit().await?;
+    Ok(refused(reason))
+}
+
+fn refused(reason: &str) -> ApiError {
+    ApiError::unprocessable("rules_refused", reason)
+}
+
+async fn go_live(app: &App, row: &DeploymentRow, problems: &[Problem]) -> Result<(), ApiError> {
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
     let counts = row.counts.unwrap_or_default();
-    if db::deployments::mark_ready(&transaction, row.id, &counts, None, &[], &[]).await? {
+    if db::deployments::mark_ready(&transaction, row.id, &counts, None, problems, &[]).await? {
         db::uploads::delete(&transaction, row.id).await?;
         ops::deployments::advance_alias(app, &transaction, row.id).await?;
     }

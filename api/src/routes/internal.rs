@@ -9,7 +9,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use loggia_types::alias::AliasName;
-use loggia_types::build::{BuildReport, ClaimRequest, Heartbeat, HeartbeatAnswer, LogBatch};
+use loggia_types::build::{BuildReport, ClaimRequest, Environment, Heartbeat, HeartbeatAnswer, LogBatch};
 use loggia_types::event::{Change, EdgeEvent};
 use loggia_types::hostname::HostnameKind;
 use loggia_types::route::{Route, ServeSettings};
@@ -115,6 +115,7 @@ pub(crate) async fn route(
     Path(hostname): Path<Hostname>,
 ) -> Result<axum::Json<Route>, ApiError> {
     let client = app.db().await?;
+    let environment = environment(&app, &hostname);
     let (row, own_name) = match app.config.base_domain.classify(&hostname) {
         HostnameKind::Production(slug) => {
             (db::routes::find_by_alias(&client, &slug, &AliasName::Production).await?, true)
@@ -131,7 +132,7 @@ pub(crate) async fn route(
         HostnameKind::Unused => (None, true),
     };
     let row = row.ok_or_else(|| ApiError::not_found(format!("project at {hostname}")))?;
-    Ok(axum::Json(answer(hostname, row, own_name)))
+    Ok(axum::Json(answer(hostname, row, environment, own_name)))
 }
 
 /// Previews and permanent names stay out of search engines whether or not the project has a domain.
@@ -139,7 +140,14 @@ fn never_indexed(row: RouteRow) -> RouteRow {
     RouteRow { has_domain: true, ..row }
 }
 
-fn answer(hostname: Hostname, row: RouteRow, own_name: bool) -> Route {
+fn environment(app: &App, hostname: &Hostname) -> Environment {
+    match app.config.base_domain.classify(hostname) {
+        HostnameKind::Production(_) | HostnameKind::Domain => Environment::Production,
+        HostnameKind::Alias(..) | HostnameKind::Deployment(..) | HostnameKind::Unused => Environment::Preview,
+    }
+}
+
+fn answer(hostname: Hostname, row: RouteRow, environment: Environment, own_name: bool) -> Route {
     let mut surrogate_keys = vec![format!("p-{}", row.project_id)];
     surrogate_keys.extend(row.deployment_id.map(|id| format!("d-{id}")));
     Route {
@@ -147,6 +155,7 @@ fn answer(hostname: Hostname, row: RouteRow, own_name: bool) -> Route {
         project_id: row.project_id,
         slug: row.slug,
         deployment_id: row.deployment_id,
+        environment,
         indexable: !(own_name && row.has_domain),
         serve: ServeSettings { not_found: row.not_found },
         surrogate_keys,

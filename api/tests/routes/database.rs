@@ -14,10 +14,7 @@ impl TestDatabase {
     pub(crate) async fn create() -> Self {
         let server = server();
         let admin = connect(&server).await;
-        let template = format!(
-            "template_{:08x}",
-            crc32fast::hash(include_bytes!("../../migrations/V1__first_release.sql"))
-        );
+        let template = format!("template_{:08x}", migrations_hash());
         // Tests run in processes of their own; the first one makes the template.
         admin.execute("select pg_advisory_lock($1)", &[&TEMPLATE_LOCK]).await.expect("lock");
         let known =
@@ -55,6 +52,14 @@ impl TestDatabase {
     pub(crate) async fn connect(&self) -> Client {
         connect(&self.config).await
     }
+}
+
+/// A template is of one set of migrations.
+fn migrations_hash() -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(include_bytes!("../../migrations/V1__first_release.sql"));
+    hasher.update(include_bytes!("../../migrations/V2__compressed_variants.sql"));
+    hasher.finalize()
 }
 
 fn server() -> Config {

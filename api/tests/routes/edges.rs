@@ -1,5 +1,6 @@
 use futures::StreamExt;
 use loggia_types::api::{CreateDeployment, UpdateProject};
+use loggia_types::build::Environment;
 use loggia_types::event::{Change, EdgeEvent};
 use loggia_types::manifest::NotFound;
 use loggia_types::publish::SiteFile;
@@ -55,6 +56,14 @@ async fn every_name_of_a_project_has_a_route_and_no_other_name_has() {
         let found =
             route(&world, &hostname).await.map(|route| (route.deployment_id.unwrap(), route.indexable));
         assert_eq!(found, expected, "{hostname}");
+    }
+    let environments = [
+        ("shop.localhost".to_owned(), Environment::Production),
+        ("next--shop.localhost".to_owned(), Environment::Preview),
+        (format!("d-{production}--shop.localhost"), Environment::Preview),
+    ];
+    for (hostname, expected) in environments {
+        assert_eq!(route(&world, &hostname).await.unwrap().environment, expected, "{hostname}");
     }
     let keys = route(&world, "shop.localhost").await.unwrap().surrogate_keys;
     assert_eq!(keys, [format!("p-{}", project.id), format!("d-{production}")]);

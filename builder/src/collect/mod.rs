@@ -5,11 +5,13 @@
 //! counts over the limits fail the build, before anything is read.
 
 mod hash;
+mod sources;
 mod walk;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use loggia_publish::sources::Sources;
 use loggia_types::publish::SiteFile;
 use loggia_types::{Problem, SitePath};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +24,8 @@ pub struct Site {
     pub files: Vec<SiteFile>,
     pub locations: HashMap<SitePath, PathBuf>,
     pub problems: Vec<Problem>,
+    /// The project's own rules and settings, as they were written.
+    pub sources: Sources,
     /// The output folder, relative to the folder where the build ran.
     pub folder: String,
 }
@@ -49,17 +53,19 @@ pub async fn collect(
     stop: CancellationToken,
 ) -> Result<Site, CollectError> {
     let work = move || {
-        let (folder, root) = find_output(&workspace, &workdir, &output)?;
+        let base = find_base(&workspace, &workdir)?;
+        let (folder, root) = find_output(&base, &output)?;
         let found = walk::walk(&root, output.is_repository())?;
         if found.files.is_empty() {
             return Err(CollectError::Theirs(format!(
                 "The output folder `{folder}` holds no file that can be published. {}",
-                siblings(&workspace.join(&workdir))
+                siblings(&base)
             )));
         }
+        let sources = sources::read(&root, &[&base, &workspace])?;
         let files = hash::hash_all(&found.files, &stop)?;
         let locations = found.files.into_iter().map(|file| (file.path, file.location)).collect();
-        Ok(Site { files, locations, problems: found.problems, folder })
+        Ok(Site { files, locations, problems: found.problems, sources, folder })
     };
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|panic| {
@@ -67,14 +73,18 @@ pub async fn collect(
     })
 }
 
-/// The name of the output folder, and where it is.
-fn find_output(workspace: &Path, workdir: &Path, output: &Output) -> Result<(String, PathBuf), CollectError> {
-    let base = descend(workspace, workdir)?.ok_or_else(|| {
+/// The folder where the build ran.
+fn find_base(workspace: &Path, workdir: &Path) -> Result<PathBuf, CollectError> {
+    descend(workspace, workdir)?.ok_or_else(|| {
         CollectError::Theirs(format!("The folder `{}` is gone after the build.", workdir.display()))
-    })?;
+    })
+}
+
+/// The name of the output folder, and where it is.
+fn find_output(base: &Path, output: &Output) -> Result<(String, PathBuf), CollectError> {
     let candidates = output.candidates();
     for candidate in candidates {
-        if let Some(found) = descend(&base, Path::new(candidate))? {
+        if let Some(found) = descend(base, Path::new(candidate))? {
             return Ok((candidate.clone(), found));
         }
     }
@@ -83,7 +93,7 @@ fn find_output(workspace: &Path, workdir: &Path, output: &Output) -> Result<(Str
         [one] => format!("The output folder {one} is not there after the build."),
         many => format!("None of the usual output folders ({}) is there after the build.", many.join(", ")),
     };
-    Err(CollectError::Theirs(format!("{looked_for} {} Set the right one as `output`.", siblings(&base))))
+    Err(CollectError::Theirs(format!("{looked_for} {} Set the right one as `output`.", siblings(base))))
 }
 
 /// Goes down one folder at a time, so that a link is seen before it could lead anywhere. `None`: not there.

@@ -161,3 +161,27 @@ async fn a_stopped_build_stops_reading() {
     let ended = collect(world.path(""), PathBuf::new(), Output::folder("dist"), stop).await;
     assert!(matches!(ended, Err(CollectError::Stopped)));
 }
+
+#[tokio::test]
+async fn rules_behind_links_pipes_and_in_folders_are_not_read() {
+    let world = World::new(&["dist/index.html", "secret"]);
+    symlink(world.path("secret"), world.path("dist/_redirects")).unwrap();
+    symlink(world.path("secret"), world.path("loggia.toml")).unwrap();
+    nix::unistd::mkfifo(&world.path("dist/_headers"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    world.write("dist/netlify.toml/x", "a folder");
+    world.write("dist/wrangler.toml/x", "a folder");
+    let site = world.collect(Output::folder("dist")).await.unwrap();
+    assert_eq!(site.sources, Sources::default());
+}
+
+#[tokio::test]
+async fn rules_are_read_with_one_byte_more_than_they_may_have() {
+    let world = World::new(&["dist/index.html", "loggia.toml"]);
+    world.write("dist/_redirects", &"#".repeat(200_000));
+    let sources = world.collect(Output::folder("dist")).await.unwrap().sources;
+    assert_eq!(sources.redirects.unwrap().len(), 64 * 1024 + 1);
+    assert_eq!(sources.loggia_toml.as_deref(), Some(b"loggia.toml".as_slice()));
+    world.write("dist/loggia.toml", "nearer");
+    let sources = world.collect(Output::folder("dist")).await.unwrap().sources;
+    assert_eq!(sources.loggia_toml.as_deref(), Some(b"nearer".as_slice()));
+}

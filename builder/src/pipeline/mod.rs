@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use loggia_publish::Compressors;
 use loggia_storage::Store;
 use loggia_types::build::{BuildAssignment, BuildFailure, Outcome, Phase, Step, StepTiming};
 use tokio::sync::watch;
@@ -28,6 +29,7 @@ use crate::work_dir::{WorkDir, Workspace};
 pub(crate) struct Tools {
     pub(crate) executor: Executor,
     pub(crate) store: Store,
+    pub(crate) compressors: Compressors,
     pub(crate) git: GitPolicy,
     pub(crate) work_dir: WorkDir,
 }
@@ -170,7 +172,7 @@ async fn build_and_publish(build: &Running<'_>, source: &Path) -> Result<Outcome
     let stale_lock_file =
         build.timed(Step::Install, steps::install(build, source, &plan, &variables)).await?;
     build.timed(Step::Build, steps::build(build, source, &plan, &variables)).await?;
-    let mut site = build.timed(Step::Collect, steps::collect(build, source, &plan)).await?;
+    let (mut site, rules) = build.timed(Step::Collect, steps::collect(build, source, &plan)).await?;
     site.problems.splice(0..0, plan.problems.into_iter().chain(stale_lock_file).chain(variables.problems));
-    build.timed(Step::Upload, publish::publish(build, plan.framework, site)).await
+    build.timed(Step::Upload, publish::publish(build, plan.framework, site, rules)).await
 }

@@ -1,15 +1,27 @@
 //! The last step: what is new is uploaded, then the manifest, and the deployment exists.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use anyhow::Context;
-use loggia_storage::publish::{counts_of, upload_files, write_manifest};
+use loggia_publish::complete::complete;
+use loggia_publish::sources::Rules;
+use loggia_publish::upload::{is_compressed, upload_all};
+use loggia_storage::publish::{counts_of, write_manifest};
 use loggia_storage::{ManifestWrite, StoreError};
 use loggia_types::build::{Outcome, Phase};
 use loggia_types::manifest::{Facts, HtmlHandling, NewEntry, NotFound};
-use loggia_types::publish as planning;
-use loggia_types::{DeploymentRef, Manifest, Problem, Timestamp};
+use loggia_types::publish::{self as planning, Plan};
+use loggia_types::rules::Dialect;
+use loggia_types::{DeploymentRef, Manifest, Problem, SitePath, Timestamp};
+use tokio::time::Instant;
 
 use super::{Halt, Running};
 use crate::collect::Site;
+
+/// Often enough to see that something happens, seldom enough for a log.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// The outcome of an attempt that completed the deployment and could not say so.
 pub(super) async fn find_earlier(build: &Running<'_>) -> Result<Option<Outcome>, Halt> {
@@ -28,37 +40,59 @@ fn ready(manifest: &Manifest) -> Outcome {
     }
 }
 
-pub(super) async fn publish(build: &Running<'_>, framework: String, site: Site) -> Result<Outcome, Halt> {
+pub(super) async fn publish(
+    build: &Running<'_>,
+    framework: String,
+    site: Site,
+    rules: Rules,
+) -> Result<Outcome, Halt> {
     build.phase.send_replace(Phase::Deploying);
     let (assignment, store) = (build.assignment, &build.tools.store);
     let deployment = assignment.deployment();
     let base = find_base(build).await?;
-    let plan = planning::plan(site.files, assignment.folder(), base.as_ref())
+    let mut plan = planning::plan(site.files, assignment.folder(), base.as_ref())
         .map_err(|limit| build.failed(format!("The site is too large: {limit}."), None))?;
     let counts = plan.counts();
-    build.log.line(&format!("Uploading {} of {} files", counts.uploaded, counts.files));
-
-    // Every entry of the plan is one of the site's files; the store refuses a path that is none.
-    let locate = |entry: &NewEntry| site.locations.get(&entry.path).cloned().unwrap_or_default();
-    let uploaded = build.unless_stopped(Box::pin(upload_files(store, deployment, &plan, locate))).await?;
-    uploaded.with_context(|| format!("uploading deployment {deployment}"))?;
+    upload(build, &mut plan, &site.locations).await?;
 
     let facts = facts(build, deployment, framework, site.problems);
-    let written = build.unless_stopped(Box::pin(write_manifest(store, &facts, plan.entries))).await?;
+    let manifest = complete(facts, rules, plan.entries, base.as_ref(), Timestamp::now());
+    let (framework, problems) = (manifest.facts.framework.clone(), manifest.facts.problems.clone());
+    let written = build.unless_stopped(Box::pin(write_manifest(store, manifest))).await?;
     match written.with_context(|| format!("completing deployment {deployment}"))? {
         ManifestWrite::Written => {
             build.log.line("The deployment is complete.");
-            Ok(Outcome::Ready {
-                counts,
-                framework: facts.framework.unwrap_or_default(),
-                problems: facts.problems,
-            })
+            Ok(Outcome::Ready { counts, framework: framework.unwrap_or_default(), problems })
         }
         ManifestWrite::AlreadyThere => {
             let earlier = find_earlier(build).await?;
             Ok(earlier.context("the store says that the manifest is there, and then that it is not")?)
         }
     }
+}
+
+async fn upload(
+    build: &Running<'_>,
+    plan: &mut Plan,
+    locations: &HashMap<SitePath, PathBuf>,
+) -> Result<(), Halt> {
+    let (tools, assignment) = (build.tools, build.assignment);
+    let (files, contents) = (plan.entries.len(), plan.uploads.len());
+    let compressed = plan.uploads.iter().filter(|at| is_compressed(&plan.entries[**at])).count();
+    build.log.line(&format!("Compressing {compressed} of {files} files"));
+    build.log.line(&format!("Uploading {contents} of {files} files"));
+    let mut said_at = Instant::now();
+    let progress = |done: usize| {
+        if said_at.elapsed() >= PROGRESS_EVERY {
+            said_at = Instant::now();
+            build.log.line(&format!("Uploaded {done} of {contents} files"));
+        }
+    };
+    // Every entry of the plan is one of the site's files; the store refuses a path that is none.
+    let locate = |entry: &NewEntry| locations.get(&entry.path).cloned().unwrap_or_default();
+    let all = upload_all(&tools.store, &tools.compressors, assignment.project_id, plan, locate, progress);
+    let uploaded = build.unless_stopped(Box::pin(all)).await?;
+    Ok(uploaded.with_context(|| format!("uploading deployment {}", assignment.deployment()))?)
 }
 
 fn facts(build: &Running<'_>, deployment: DeploymentRef, framework: String, problems: Vec<Problem>) -> Facts {
@@ -68,8 +102,11 @@ fn facts(build: &Running<'_>, deployment: DeploymentRef, framework: String, prob
         commit: Some(build.assignment.commit.clone()),
         branch: Some(build.assignment.branch.clone()),
         framework: Some(framework),
+        // The project's files have the say over these; `complete` puts it in.
+        dialect: Dialect::default(),
         html_handling: HtmlHandling::default(),
         not_found: NotFound::default(),
+        permanent: false,
         problems,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use loggia_publish::sources::Rules;
 use loggia_types::Problem;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -121,7 +122,11 @@ pub(super) async fn build(
     run(build, source, command, &variables.build).await
 }
 
-pub(super) async fn collect(build: &Running<'_>, source: &Path, plan: &BuildPlan) -> Result<Site, Halt> {
+pub(super) async fn collect(
+    build: &Running<'_>,
+    source: &Path,
+    plan: &BuildPlan,
+) -> Result<(Site, Rules), Halt> {
     let workdir = PathBuf::from(&plan.workdir);
     let token = build.stop.token().clone();
     let collected = collect::collect(source.to_owned(), workdir, plan.output.clone(), token).await;
@@ -131,7 +136,11 @@ pub(super) async fn collect(build: &Running<'_>, source: &Path, plan: &BuildPlan
         CollectError::Io { .. } => Halt::Fault(error.into()),
     })?;
     build.log.line(&format!("Found {} files in {}", site.files.len(), site.folder));
-    Ok(site)
+    let rules = site.sources.compile().map_err(|refused| build.failed(refused.to_string(), None))?;
+    for problem in site.problems.iter().chain(&rules.problems) {
+        build.log.line(&format!("problem: {problem}"));
+    }
+    Ok((site, rules))
 }
 
 struct Command<'a> {

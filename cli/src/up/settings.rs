@@ -60,6 +60,8 @@ impl Settings<'_> {
                 format!("http://{base}{}", if http == 80 { String::new() } else { format!(":{http}") }),
             ),
             ("LOGGIA_PROXY_LISTEN", format!("0.0.0.0:{http}")),
+            // Any free port, which the log names: a second installation must not fail for it.
+            ("LOGGIA_PROXY_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
             ("LOGGIA_S3_BUCKET", BUCKET.to_owned()),
         ];
         for (name, value) in defaults {

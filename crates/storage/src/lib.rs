@@ -7,4 +7,4 @@ pub mod embedded;
 pub mod publish;
 mod store;
 
-pub use store::{ManifestWrite, Store, StoreConfig, StoreError};
+pub use store::{ManifestWrite, ObjectStream, Store, StoreConfig, StoreError};

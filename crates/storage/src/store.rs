@@ -8,10 +8,20 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
 use data_encoding::BASE64;
-use loggia_types::manifest::{ManifestError, NewEntry};
+use loggia_types::manifest::{ManifestError, NewEntry, NewVariant};
 use loggia_types::{DeploymentRef, Manifest, ObjectKey, ProjectId};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A store that is silent for so long is not there.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A store that takes less is as good as silent: 5 GiB, the largest file, have an hour and a half.
+const UPLOAD_BYTES_PER_SECOND: u64 = 1024 * 1024;
 
 /// Where the bucket is, and how to be let in.
 #[derive(Clone)]
@@ -73,10 +83,7 @@ impl Store {
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             // No limit on a whole operation: an upload may be large. A silent peer is noticed all the same.
             .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(Duration::from_secs(3))
-                    .read_timeout(Duration::from_secs(30))
-                    .build(),
+                TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build(),
             );
         if let Some(url) = &config.endpoint_url {
             builder = builder.endpoint_url(url);
@@ -96,7 +103,7 @@ impl Store {
         let Some(bytes) = self.find_bytes(&ObjectKey::manifest(deployment), &action).await? else {
             return Ok(None);
         };
-        Manifest::parse(&bytes).map(Some).map_err(|cause| StoreError::Manifest { deployment, cause })
+        Manifest::parse(bytes).map(Some).map_err(|cause| StoreError::Manifest { deployment, cause })
     }
 
     /// Writes the manifest unless there is one already: of two builders that end at once, one wins whole.
@@ -129,15 +136,66 @@ impl Store {
     ) -> Result<(), StoreError> {
         let local = |cause: String| StoreError::LocalFile { path: file.display().to_string(), cause };
         let body = ByteStream::from_path(file).await.map_err(|error| local(error.to_string()))?;
-        let key = ObjectKey::file(project_id, entry.folder, &entry.path);
+        let key = ObjectKey::file(project_id, entry.folder, &entry.source_path);
         let put = self.client.put_object().bucket(&self.bucket).key(key.as_str());
         put.content_type(&entry.content_type)
             .checksum_sha256(BASE64.encode(entry.hash.as_bytes()))
             .body(body)
+            .customize()
+            .config_override(patient(entry.size))
             .send()
             .await
             .map(drop)
             .map_err(|error| failed(&format!("store {key}"), error))
+    }
+
+    /// Opens bytes `first..=last` of an object.
+    pub async fn open_range(
+        &self,
+        key: &ObjectKey,
+        first: u64,
+        last: u64,
+    ) -> Result<ObjectStream, StoreError> {
+        let get = self.client.get_object().bucket(&self.bucket).key(key.as_str());
+        let answer = get.range(format!("bytes={first}-{last}")).send().await;
+        let answer = answer.map_err(|error| failed(&format!("read {key}"), error))?;
+        Ok(ObjectStream { key: key.clone(), body: answer.body })
+    }
+
+    /// Uploads a compressed form of a file. Its `Content-Encoding` is the edge's to say: here it is bytes of a type.
+    pub async fn put_variant(
+        &self,
+        project_id: ProjectId,
+        entry: &NewEntry,
+        variant: &NewVariant,
+        bytes: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let key = ObjectKey::variant(project_id, entry.folder, variant.coding, &entry.source_path);
+        let put = self.client.put_object().bucket(&self.bucket).key(key.as_str());
+        put.content_type(&entry.content_type)
+            .checksum_sha256(BASE64.encode(variant.hash.as_bytes()))
+            .body(ByteStream::from(bytes))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed(&format!("store {key}"), error))
+    }
+
+    /// A file's first bytes, at most `bytes_max` of them; `None` when it is not there.
+    pub async fn find_start(&self, key: &ObjectKey, bytes_max: usize) -> Result<Option<Vec<u8>>, StoreError> {
+        let action = format!("read {key}");
+        let Some(mut body) = self.find_object(key, &action).await?.map(|answer| answer.body) else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        // Not a range request: an empty object has none. The rest of a long one is never asked for.
+        while bytes.len() < bytes_max
+            && let Some(piece) = body.next().await
+        {
+            let piece = piece.map_err(|error| cut(&action, &error))?;
+            bytes.extend_from_slice(&piece[..piece.len().min(bytes_max - bytes.len())]);
+        }
+        Ok(Some(bytes))
     }
 
     /// Every key below a prefix, for tests, tools and clean-up.
@@ -164,22 +222,54 @@ impl Store {
     }
 
     async fn find_bytes(&self, key: &ObjectKey, action: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let answer = match self.client.get_object().bucket(&self.bucket).key(key.as_str()).send().await {
-            Ok(answer) => answer,
-            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
-            Err(error) => return Err(failed(action, error)),
-        };
+        let Some(answer) = self.find_object(key, action).await? else { return Ok(None) };
         if answer.content_length().is_some_and(|len| len > MANIFEST_BYTES_MAX) {
             let cause = format!("larger than {MANIFEST_BYTES_MAX} bytes");
             return Err(StoreError::Refused { action: action.to_owned(), code: "TooLarge".into(), cause });
         }
-        let body = answer.body.collect().await;
-        let body = body.map_err(|error| StoreError::Unavailable {
-            action: action.to_owned(),
-            cause: error.to_string(),
-        })?;
+        let body = answer.body.collect().await.map_err(|error| cut(action, &error))?;
         Ok(Some(body.to_vec()))
     }
+
+    async fn find_object(
+        &self,
+        key: &ObjectKey,
+        action: &str,
+    ) -> Result<Option<GetObjectOutput>, StoreError> {
+        match self.client.get_object().bucket(&self.bucket).key(key.as_str()).send().await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.code() == Some("NoSuchKey") => Ok(None),
+            Err(error) => Err(failed(action, error)),
+        }
+    }
+}
+
+/// A body that ended early.
+fn cut(action: &str, error: &impl std::fmt::Display) -> StoreError {
+    StoreError::Unavailable { action: action.to_owned(), cause: error.to_string() }
+}
+
+/// An object's bytes as they come.
+#[derive(Debug)]
+pub struct ObjectStream {
+    key: ObjectKey,
+    body: ByteStream,
+}
+
+impl ObjectStream {
+    /// The next piece; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let piece = self.body.next().await.transpose();
+        piece.map_err(|error| cut(&format!("read {}", self.key), &error))
+    }
+}
+
+/// For an upload of so many bytes: the store answers only once it has all of them.
+fn patient(bytes: u64) -> aws_sdk_s3::config::Builder {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT + Duration::from_secs(bytes / UPLOAD_BYTES_PER_SECOND));
+    aws_sdk_s3::Config::builder().timeout_config(timeouts.build())
 }
 
 /// Sorts the SDK's errors into those worth another try and those that are not.

@@ -8,7 +8,10 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use loggia_types::manifest::{Facts, HtmlHandling, MANIFEST_FILES_MAX, NewEntry, NotFound};
+use loggia_types::manifest::{
+    Coding, Facts, HtmlHandling, MANIFEST_FILES_MAX, NewEntry, NewManifest, NewVariant, NotFound,
+};
+use loggia_types::rules::{Dialect, Rules};
 use loggia_types::{ContentHash, DeploymentId, DeploymentRef, FolderRef, Manifest, ProjectId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +37,10 @@ fn main() {
         commit: None,
         branch: None,
         framework: None,
+        dialect: Dialect::default(),
         html_handling: HtmlHandling::default(),
         not_found: NotFound::default(),
+        permanent: false,
         problems: Vec::new(),
     };
     let folder = FolderRef::of_attempt(deployment.deployment_id, 1);
@@ -50,6 +55,15 @@ fn main() {
                 fingerprinted: false,
                 immutable: false,
                 path: path.parse().unwrap(),
+                source_path: path.parse().unwrap(),
+                variants: Coding::ALL
+                    .map(|coding| NewVariant {
+                        coding,
+                        size: 100,
+                        hash: ContentHash::of(coding.as_str().as_bytes()),
+                    })
+                    .to_vec(),
+                link: Some("</app.css>; rel=preload; as=style".into()),
             }
         })
         .collect();
@@ -67,12 +81,13 @@ fn main() {
         })
         .collect();
 
-    let ours = Manifest::encode(&facts, entries).unwrap();
+    let new = NewManifest { facts, rules: Rules::default(), entries, retired: Vec::new() };
+    let ours = Manifest::encode(new).unwrap();
     let json = serde_json::to_vec(&rows).unwrap();
     let postcard = postcard::to_allocvec(&rows).unwrap();
-    let opened = Manifest::parse(&ours).unwrap();
+    let opened = Manifest::parse(ours.as_slice()).unwrap();
     println!("encoding   bytes       open");
-    report("ours", ours.len(), || drop(black_box(Manifest::parse(&ours).unwrap())));
+    report("ours", ours.len(), || drop(black_box(Manifest::parse(ours.as_slice()).unwrap())));
     report("postcard", postcard.len(), || {
         drop(black_box(postcard::from_bytes::<HashMap<String, Row>>(&postcard).unwrap()));
     });

@@ -53,6 +53,33 @@ pub fn for_path(path: &str) -> String {
     }
 }
 
+/// Types that are not compressed already: for them a deployment keeps compressed forms.
+pub fn is_compressible(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or(media_type).trim();
+    essence.starts_with("text/")
+        || essence.ends_with("+json")
+        || essence.ends_with("+xml")
+        || COMPRESSIBLE.contains(&essence)
+}
+
+/// Beside `text/*`, `*+json` and `*+xml`. `woff2` and the image formats of the web are compressed already.
+const COMPRESSIBLE: &[&str] = &[
+    "application/javascript",
+    "application/json",
+    "application/rtf",
+    "application/vnd.ms-fontobject",
+    "application/wasm",
+    "application/x-javascript",
+    "application/xml",
+    "font/collection",
+    "font/otf",
+    "font/ttf",
+    "image/bmp",
+    "image/vnd.microsoft.icon",
+    "image/x-icon",
+    "image/x-ms-bmp",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;

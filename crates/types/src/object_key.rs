@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! {project}/{folder}/{path}                    the file, as built
+//! {project}/{folder}/.loggia/{coding}/{path}   its compressed forms: br, zstd, gzip
 //! {project}/{deployment}/.loggia/manifest      written last; without it the deployment does not exist
 //! ```
 //!
@@ -12,6 +13,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::id::{DeploymentId, ProjectId};
+use crate::manifest::Coding;
 use crate::path::{RESERVED_FOLDER, SitePath};
 
 /// A deployment and the project whose folder it lives in.
@@ -95,6 +97,15 @@ impl ObjectKey {
     /// As [`ObjectKey::file`], for a path that a parsed manifest vouches for.
     pub fn stored_file(project_id: ProjectId, folder: FolderRef, path: &str) -> Self {
         Self(format!("{project_id}/{folder}/{path}"))
+    }
+
+    pub fn variant(project_id: ProjectId, folder: FolderRef, coding: Coding, path: &SitePath) -> Self {
+        Self::stored_variant(project_id, folder, coding, path.as_str())
+    }
+
+    /// As [`ObjectKey::variant`], for a path that a parsed manifest vouches for.
+    pub fn stored_variant(project_id: ProjectId, folder: FolderRef, coding: Coding, path: &str) -> Self {
+        Self(format!("{project_id}/{folder}/{RESERVED_FOLDER}/{}/{path}", coding.as_str()))
     }
 
     pub fn manifest(deployment: DeploymentRef) -> Self {

@@ -43,6 +43,27 @@ impl SitePath {
     }
 }
 
+/// Whether the text is one that a [`SitePath`] holds. Allocates nothing.
+pub(crate) fn is_site_path(text: &str) -> bool {
+    let is_plain = |byte: u8| !byte.is_ascii_control() && byte != b'\\';
+    let has_good_chars =
+        if text.is_ascii() { text.bytes().all(is_plain) } else { !has_bad_char(text) && is_nfc(text) };
+    has_good_chars && text.len() <= SITE_PATH_LEN_MAX && !has_dot_segment(text) && !is_reserved(text)
+}
+
+fn has_bad_char(text: &str) -> bool {
+    text.chars().any(|c| c.is_control() || c == '\\')
+}
+
+/// Or an empty one.
+fn has_dot_segment(text: &str) -> bool {
+    text.split('/').any(|segment| matches!(segment, "" | "." | ".."))
+}
+
+fn is_reserved(text: &str) -> bool {
+    text.strip_prefix(RESERVED_FOLDER).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 impl FromStr for SitePath {
     type Err = InvalidPath;
     fn from_str(text: &str) -> Result<Self, InvalidPath> {
@@ -52,7 +73,7 @@ impl FromStr for SitePath {
         if text.starts_with('/') {
             return Err(InvalidPath::Absolute);
         }
-        if text.chars().any(|c| c.is_control() || c == '\\') {
+        if has_bad_char(text) {
             return Err(InvalidPath::ControlCharacter);
         }
         // macOS hands out decomposed names; browsers ask for composed ones.
@@ -60,10 +81,10 @@ impl FromStr for SitePath {
         if composed.len() > SITE_PATH_LEN_MAX {
             return Err(InvalidPath::TooLong { len: composed.len() });
         }
-        if composed.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+        if has_dot_segment(&composed) {
             return Err(InvalidPath::DotSegment);
         }
-        if composed.split('/').next() == Some(RESERVED_FOLDER) {
+        if is_reserved(&composed) {
             return Err(InvalidPath::Reserved);
         }
         Ok(Self(composed.into()))
@@ -101,6 +122,7 @@ mod tests {
         for (text, expected) in cases {
             let parsed = text.parse::<SitePath>();
             assert_eq!(parsed.as_ref().map(SitePath::as_str), expected.as_ref().copied(), "{text:?}");
+            assert_eq!(is_site_path(text), *expected == Ok(*text), "{text:?}");
         }
         assert_eq!("x".repeat(961).parse::<SitePath>(), Err(InvalidPath::TooLong { len: 961 }));
     }
@@ -108,7 +130,9 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_accepted_stays_inside_its_folder_and_parses_again(text in "\\PC{0,40}|[./a-z\\\\]{0,12}") {
-            if let Ok(path) = text.parse::<SitePath>() {
+            let parsed = text.parse::<SitePath>();
+            prop_assert_eq!(is_site_path(&text), parsed.as_ref().is_ok_and(|path| path.as_str() == text));
+            if let Ok(path) = parsed {
                 prop_assert!(!path.as_str().starts_with('/'));
                 prop_assert!(path.as_str().split('/').all(|s| !s.is_empty() && s != "." && s != ".."));
                 prop_assert_eq!(path.as_str().parse::<SitePath>(), Ok(path.clone()));

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::build::Environment;
 use crate::id::{DeploymentId, EventPosition, ProjectId};
 use crate::manifest::NotFound;
 use crate::object_key::DeploymentRef;
@@ -15,6 +16,9 @@ pub struct Route {
     pub slug: ProjectSlug,
     /// `None`: the project exists, but nothing was deployed to this alias yet.
     pub deployment_id: Option<DeploymentId>,
+    /// What the hostname is for, whichever deployment it shows: a promoted one is production now.
+    #[serde(default = "production")]
+    pub environment: Environment,
     /// Search engines may list it: only the primary production hostname.
     pub indexable: bool,
     #[serde(default)]
@@ -23,6 +27,11 @@ pub struct Route {
     pub surrogate_keys: Vec<String>,
     /// Where the event stream stood when this was read. An edge never goes back to a lower one.
     pub version: EventPosition,
+}
+
+/// What routes meant that were written down before they said it.
+fn production() -> Environment {
+    Environment::Production
 }
 
 impl Route {

@@ -7,12 +7,13 @@ use loggia_e2e::{eventually, projects};
 use loggia_types::api::DeploymentStatus;
 use nix::sys::signal::Signal;
 
-/// Every file names the run that wrote it, so that a mixture of two runs would show.
+/// Every file names the run that wrote it, so that a mixture of two runs would show, and its number, since one content is
+/// uploaded once. Of this type nothing is compressed, which would take longer than the upload.
 const MANY_FILES: &str = "
     import fs from 'fs';
     const run = String(Math.random());
     fs.mkdirSync('dist');
-    for (let n = 0; n < 4000; n++) fs.writeFileSync(`dist/${n}.txt`, run + ' '.repeat(30000));
+    for (let n = 0; n < 4000; n++) fs.writeFileSync(`dist/${n}.bin`, run + '/' + n + ' '.repeat(30000));
     fs.writeFileSync('dist/index.html', run);
 ";
 
@@ -31,7 +32,7 @@ async fn a_builder_killed_in_the_middle_of_an_upload_leaves_nothing_visible_and_
     first.kill_9();
     assert!(half.iter().all(|key| !key.ends_with("/.loggia/manifest")), "it was killed before the end");
     assert_eq!(fleet.visitor.get(&format!("d-{id}--shop.localhost"), "/").await.status, 404);
-    let production = fleet.visitor.get("shop.localhost", "/0.txt").await;
+    let production = fleet.visitor.get("shop.localhost", "/0.bin").await;
     assert!(production.status == 404 && !production.body.starts_with("0."), "nothing is deployed yet");
 
     let _second = fleet.start_builder("second");
@@ -46,8 +47,8 @@ async fn is_of_one_run(fleet: &Fleet) {
     let run =
         eventually("the page is shown", SOON, || fleet.visitor.try_get("shop.localhost", "/")).await.body;
     for n in (0..4000).step_by(97) {
-        let file = fleet.visitor.get("shop.localhost", &format!("/{n}.txt")).await;
-        assert_eq!(file.body.trim_end(), run, "file {n} is of the same run as the page");
+        let file = fleet.visitor.get("shop.localhost", &format!("/{n}.bin")).await;
+        assert_eq!(file.body.trim_end(), format!("{run}/{n}"), "file {n} is of the same run as the page");
     }
 }
 

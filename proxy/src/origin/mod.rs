@@ -6,6 +6,7 @@ mod sign;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
+use loggia_serve::decide::ByteRange;
 use loggia_storage::StoreConfig;
 use loggia_types::ObjectKey;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,7 +15,6 @@ use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 
 use self::addresses::Addresses;
 use self::sign::Signer;
-use crate::decide::ByteRange;
 
 /// What SigV4 leaves alone in a path, and the slash between segments. S3 encodes once, not twice.
 const KEY_ESCAPED: &AsciiSet =

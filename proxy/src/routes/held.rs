@@ -38,6 +38,11 @@ impl Held {
         self.known.get(hostname).await
     }
 
+    pub(super) async fn count(&self) -> u64 {
+        self.known.run_pending_tasks().await;
+        self.known.entry_count()
+    }
+
     pub(super) async fn put(&self, known: Known) {
         let (hostname, project_id) = (known.route.hostname.clone(), known.route.project_id);
         if let Some(before) = self.known.get(&hostname).await

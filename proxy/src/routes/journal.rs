@@ -239,6 +239,7 @@ mod tests {
             project_id: ProjectId::from_parts(1, 1),
             slug: "shop".parse().expect("valid"),
             deployment_id: Some(DeploymentId::from_parts(version, 0)),
+            environment: loggia_types::build::Environment::Production,
             indexable: true,
             serve: ServeSettings::default(),
             surrogate_keys: vec!["p-1".into()],

@@ -25,6 +25,7 @@ use moka::future::Cache;
 use self::held::Held;
 use self::journal::Journal;
 use self::refresh::Refresher;
+use crate::metrics::{Metrics, Resolved};
 
 /// Events tell of every change; this only bounds the damage of one that was lost.
 const FRESH_WITH_EVENTS: Duration = Duration::from_secs(5 * 60);
@@ -78,6 +79,16 @@ enum Freshness {
     Invalidated,
 }
 
+impl Freshness {
+    fn label(self) -> Resolved {
+        match self {
+            Self::Fresh => Resolved::Fresh,
+            Self::Expired => Resolved::Expired,
+            Self::Invalidated => Resolved::Invalidated,
+        }
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Routes {
     shared: Arc<Shared>,
@@ -88,6 +99,7 @@ struct Shared {
     held: Held,
     unknown: Cache<Hostname, ()>,
     journal: Journal,
+    metrics: Arc<Metrics>,
     /// Rises when everything known may be stale.
     generation: AtomicU64,
     events_connected: AtomicBool,
@@ -97,11 +109,17 @@ struct Shared {
 
 impl Routes {
     /// Starts with the routes that the journal kept.
-    pub(crate) async fn new(api: EdgeClient, journal: Journal, kept: Vec<Route>) -> Self {
+    pub(crate) async fn new(
+        api: EdgeClient,
+        journal: Journal,
+        kept: Vec<Route>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             held: Held::new(ROUTES_MAX),
             unknown: Cache::builder().max_capacity(UNKNOWN_MAX).time_to_live(UNKNOWN_TTL).build(),
             journal,
+            metrics,
             generation: AtomicU64::new(0),
             events_connected: AtomicBool::new(false),
             events_seen: AtomicU64::new(0),
@@ -116,11 +134,15 @@ impl Routes {
     pub(crate) async fn resolve(&self, hostname: &Hostname) -> Resolution {
         let Some(known) = self.shared.held.get(hostname).await else {
             if self.shared.unknown.contains_key(hostname) {
+                self.shared.metrics.resolved(Resolved::Unknown);
                 return Resolution::Unknown;
             }
+            self.shared.metrics.resolved(Resolved::Miss);
             return self.refresher.ask(hostname).await;
         };
-        match self.shared.freshness(&known) {
+        let freshness = self.shared.freshness(&known);
+        self.shared.metrics.resolved(freshness.label());
+        match freshness {
             Freshness::Fresh => Resolution::Found(known.route),
             Freshness::Expired => {
                 self.refresher.start(hostname);
@@ -136,6 +158,11 @@ impl Routes {
         }
     }
 
+    /// Routes in memory.
+    pub(crate) async fn count(&self) -> u64 {
+        self.shared.held.count().await
+    }
+
     /// Changes that a restart would not know of.
     pub(crate) fn unsaved(&self) -> u64 {
         self.shared.journal.errors()
@@ -144,6 +171,7 @@ impl Routes {
     /// Acts on an event of the api.
     pub(crate) async fn apply(&self, event: EdgeEvent) {
         self.shared.events_seen.fetch_add(1, Ordering::AcqRel);
+        self.shared.metrics.event(event.position);
         match event.change {
             Change::Reset => self.shared.expire_everything(),
             Change::Routes { project_id, hostnames } => {
@@ -163,10 +191,12 @@ impl Routes {
             self.shared.expire_everything();
         }
         self.shared.events_connected.store(true, Ordering::Release);
+        self.shared.metrics.events_connected();
     }
 
     fn events_lost(&self) {
         self.shared.events_connected.store(false, Ordering::Release);
+        self.shared.metrics.events_lost();
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use super::{Resolution, Shared};
+use crate::metrics::RouteAnswer;
 
 /// More would only queue inside of the api, whose database has some tens of connections.
 const ASKING_MAX: usize = 64;
@@ -115,7 +116,13 @@ impl Inner {
         };
         let generation = self.routes.generation.load(Ordering::Acquire);
         let events_seen = self.routes.events_seen.load(Ordering::Acquire);
-        match self.api.route(hostname).await {
+        let answer = self.api.route(hostname).await;
+        self.routes.metrics.route_answer(match &answer {
+            Ok(Some(_)) => RouteAnswer::Found,
+            Ok(None) => RouteAnswer::Unknown,
+            Err(_) => RouteAnswer::Failed,
+        });
+        match answer {
             Ok(Some(route)) if route.hostname == *hostname => {
                 let route = self.routes.learn(route, generation).await;
                 if self.routes.held.is_invalidated(&route) {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -88,8 +88,67 @@ impl Connection {
         Self { stream: TcpStream::connect(addr).await.unwrap(), read: Vec::new() }
     }
 
+    /// With a small window, so that little is under way when the client stops to read.
+    pub async fn open_narrow(addr: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(8 * 1024).unwrap();
+        Self { stream: socket.connect(addr).await.unwrap(), read: Vec::new() }
+    }
+
     pub async fn send(&mut self, request: &str) {
-        self.stream.write_all(request.as_bytes()).await.unwrap();
+        self.send_bytes(request.as_bytes()).await;
+    }
+
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// Whether the server still takes anything.
+    pub async fn try_send(&mut self, request: &str) -> bool {
+        self.try_send_bytes(request.as_bytes()).await
+    }
+
+    pub async fn try_send_bytes(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).await.is_ok()
+    }
+
+    /// One byte in each interval, until all are sent or the server has had enough.
+    pub async fn drip(&mut self, bytes: &[u8], interval: Duration) {
+        let mut ticks = tokio::time::interval(interval);
+        for byte in bytes {
+            ticks.tick().await;
+            if self.stream.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Nothing more will be sent.
+    pub async fn finish(&mut self) {
+        // The server may have closed first.
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// Some of what comes; nothing at the end.
+    pub async fn some(&mut self, bytes_max: usize) -> Vec<u8> {
+        let mut buffer = vec![0; bytes_max];
+        let read = tokio::time::timeout(Duration::from_secs(15), self.stream.read(&mut buffer)).await;
+        let bytes = read.unwrap().unwrap_or(0);
+        buffer.truncate(bytes);
+        buffer
+    }
+
+    /// Everything up to the end of the connection.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.read);
+        let read = tokio::time::timeout(Duration::from_secs(15), self.stream.read_to_end(&mut bytes)).await;
+        assert!(read.is_ok(), "the connection stays open after {:?}", String::from_utf8_lossy(&bytes));
+        bytes
+    }
+
+    /// Every answer up to the end of the connection.
+    pub async fn answers(&mut self) -> Vec<Answer> {
+        Answer::parse_all(&self.rest().await)
     }
 
     /// The next whole answer; `None` when the connection ends first.

@@ -10,18 +10,23 @@
 pub mod api;
 pub mod faulty_store;
 pub mod http;
+pub mod https;
+pub mod openmetrics;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use loggia_proxy::{Config, Edge};
+use loggia_proxy::{AccessLogConfig, AccessLogTarget, AdminListen, Config, Edge, Protection, SampleRate};
+
 use loggia_runtime::Secret;
 use loggia_storage::embedded::{EmbeddedS3, EmbeddedS3Config};
 use loggia_storage::{Store, StoreConfig, publish};
+use loggia_types::build::Environment;
 use loggia_types::event::Change;
-use loggia_types::manifest::{Facts, HtmlHandling, NewEntry, NotFound};
+use loggia_types::manifest::{Facts, HtmlHandling, NewEntry, NewManifest, NotFound};
 use loggia_types::route::{Route, ServeSettings};
+use loggia_types::rules::{Dialect, Rules};
 use loggia_types::{
     ContentHash, DeploymentId, DeploymentRef, EventPosition, FolderRef, Hostname, ProjectId, Timestamp,
     media_type,
@@ -49,6 +54,7 @@ pub struct World {
 pub struct RunningEdge {
     pub addr: SocketAddr,
     pub https_addr: Option<SocketAddr>,
+    pub admin_addr: Option<SocketAddr>,
     pub stop: CancellationToken,
     pub task: JoinHandle<anyhow::Result<()>>,
 }
@@ -57,7 +63,8 @@ impl RunningEdge {
     pub async fn start(config: Config) -> Self {
         let edge = Edge::bind(config).await.unwrap();
         let (addr, https_addr, stop) = (edge.http_addr(), edge.https_addr(), CancellationToken::new());
-        Self { addr, https_addr, stop: stop.clone(), task: tokio::spawn(edge.serve(stop)) }
+        let admin_addr = edge.admin_addr();
+        Self { addr, https_addr, admin_addr, stop: stop.clone(), task: tokio::spawn(edge.serve(stop)) }
     }
 }
 
@@ -77,12 +84,15 @@ impl World {
         let mut config = Config {
             http_listen: ([127, 0, 0, 1], 0).into(),
             https: None,
+            admin_listen: AdminListen::On(([127, 0, 0, 1], 0).into()),
+            access_log: AccessLogConfig { target: AccessLogTarget::Off, sample: SampleRate::ALL },
             api_url: format!("http://{}", api.addr()),
             token: Secret::new("edge-token"),
             base_domain: "localhost".parse().unwrap(),
             store: store_config.clone(),
             state_dir: dir.path().join("state"),
             threads: 2,
+            protection: Protection::default(),
         };
         adjust(&mut config, dir.path());
         let edge = RunningEdge::start(config.clone()).await;
@@ -116,6 +126,16 @@ impl World {
 
     /// Uploads a deployment of the test's project.
     pub async fn deploy(&self, number: u64, files: &[(&str, &[u8])]) -> DeploymentRef {
+        self.deploy_with(number, files, |_| {}).await
+    }
+
+    /// As [`World::deploy`], with a change to the manifest.
+    pub async fn deploy_with(
+        &self,
+        number: u64,
+        files: &[(&str, &[u8])],
+        adjust: impl FnOnce(&mut NewManifest),
+    ) -> DeploymentRef {
         let deployment_id = DeploymentId::from_parts(number, 0);
         let deployment = DeploymentRef { project_id: project(), deployment_id };
         let folder = FolderRef::of_attempt(deployment_id, 1);
@@ -129,13 +149,19 @@ impl World {
                 content_type: media_type::for_path(path),
                 fingerprinted: false,
                 immutable: false,
+                source_path: path.parse().unwrap(),
+                variants: Vec::new(),
+                link: None,
             };
             let file = self.dir.path().join("upload");
             std::fs::write(&file, content).unwrap();
             self.store.put_file(deployment.project_id, &entry, &file).await.unwrap();
             entries.push(entry);
         }
-        publish::write_manifest(&self.store, &facts(deployment), entries).await.unwrap();
+        let mut new =
+            NewManifest { facts: facts(deployment), rules: Rules::default(), entries, retired: Vec::new() };
+        adjust(&mut new);
+        publish::write_manifest(&self.store, new).await.unwrap();
         deployment
     }
 
@@ -191,6 +217,7 @@ pub fn route(host: &str, deployment_id: Option<DeploymentId>, version: u64) -> R
         project_id: project(),
         slug: "shop".parse().unwrap(),
         deployment_id,
+        environment: Environment::Production,
         indexable: true,
         serve: ServeSettings::default(),
         surrogate_keys: Vec::new(),
@@ -205,8 +232,10 @@ fn facts(deployment: DeploymentRef) -> Facts {
         commit: None,
         branch: None,
         framework: None,
+        dialect: Dialect::default(),
         html_handling: HtmlHandling::default(),
         not_found: NotFound::Auto,
+        permanent: false,
         problems: Vec::new(),
     }
 }

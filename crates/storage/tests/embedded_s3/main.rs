@@ -10,4 +10,5 @@ mod reads;
 mod server;
 mod support;
 mod uploads;
+mod variants;
 mod writes;

@@ -1,0 +1,166 @@
+//! The access log: one line of JSON for each request, which waits for nobody.
+//!
+//! A request encodes its line and puts it into a queue with limits; one thread writes. When the disk is slower
+//! than the visitors, lines are dropped and counted, and serving does not notice.
+
+mod line;
+mod setting;
+mod writer;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+pub(crate) use self::line::Line;
+pub use self::setting::{AccessLogConfig, AccessLogTarget, SampleRate};
+use self::writer::Writer;
+use crate::metrics::{LogLine, Metrics};
+use crate::record::RequestId;
+
+/// About half a second of 100,000 requests a second; 2 MiB of pointers.
+const QUEUE_LINES_MAX: usize = 65_536;
+
+/// 400 bytes are usual; with hostile paths and agents a line has up to 16 KiB.
+const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// At the end of the process: what a healthy disk needs for a full queue, and no more for a broken one.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone)]
+pub(crate) struct AccessLog(Option<Arc<Open>>);
+
+#[derive(Debug)]
+struct Open {
+    queue: SyncSender<Entry>,
+    waiting: Arc<Waiting>,
+    sample: SampleRate,
+    metrics: Arc<Metrics>,
+}
+
+/// What is in the queue.
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: AtomicUsize,
+}
+
+enum Entry {
+    Line(Vec<u8>),
+    /// Answered when everything before it is written.
+    Flush(oneshot::Sender<()>),
+}
+
+impl AccessLog {
+    /// Fails only when a thread cannot be started: a log that cannot be written is no reason not to serve.
+    pub(crate) fn start(config: &AccessLogConfig, metrics: Arc<Metrics>) -> io::Result<Self> {
+        Self::with_limit(config, metrics, QUEUE_LINES_MAX)
+    }
+
+    fn with_limit(config: &AccessLogConfig, metrics: Arc<Metrics>, lines_max: usize) -> io::Result<Self> {
+        if config.target == AccessLogTarget::Off {
+            return Ok(Self(None));
+        }
+        let (queue, entries) = sync_channel(lines_max);
+        let waiting = Arc::new(Waiting::default());
+        let writer = Writer::new(config.target.clone(), Arc::clone(&metrics), Arc::clone(&waiting));
+        // A thread, not a task: a slow disk must not hold up a worker. It ends when the last sender is gone.
+        std::thread::Builder::new().name("access-log".into()).spawn(move || writer.run(&entries))?;
+        Ok(Self(Some(Arc::new(Open { queue, waiting, sample: config.sample, metrics }))))
+    }
+
+    /// Whether this request is in the sample. Our own failures always are.
+    pub(crate) fn wants(&self, status: Option<u16>, id: RequestId) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|open| status.is_some_and(|s| s >= 500) || id.sample() < open.sample.get())
+    }
+
+    pub(crate) fn write(&self, line: &Line<'_>) {
+        if let Some(open) = &self.0 {
+            open.put(line.encode());
+        }
+    }
+
+    /// Waits, for a moment, until what was logged is written.
+    pub(crate) async fn flush(&self) {
+        let Some(open) = &self.0 else { return };
+        let (done, is_done) = oneshot::channel();
+        if open.queue.try_send(Entry::Flush(done)).is_ok() {
+            let _ = tokio::time::timeout(FLUSH_MAX, is_done).await;
+        }
+    }
+}
+
+impl Open {
+    fn put(&self, line: Vec<u8>) {
+        let bytes = line.len();
+        let before = self.waiting.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > QUEUE_BYTES_MAX || self.queue.try_send(Entry::Line(line)).is_err() {
+            self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.metrics.log_lines.count(LogLine::Dropped);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pingora::http::RequestHeader;
+
+    #[tokio::test]
+    async fn a_full_queue_drops_and_counts_and_nobody_waits() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("log");
+        // Opening a pipe waits for its reader: a disk that hangs.
+        let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+        assert!(made.success());
+        let metrics = Metrics::new(1);
+        let config = AccessLogConfig { target: AccessLogTarget::File(path.clone()), sample: SampleRate::ALL };
+        let log = AccessLog::with_limit(&config, Arc::clone(&metrics), 4).expect("a thread");
+        let head = RequestHeader::build("GET", b"/", None).expect("a request");
+        let record = crate::record::Record::default();
+        let write = || log.write(&Line::new(&head, None, Some(200), 0, Duration::ZERO, &record));
+        write();
+        let waiting = || log.0.as_ref().expect("it is on").waiting.bytes.load(Ordering::Relaxed);
+        let taken = async {
+            while waiting() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), taken).await.expect("the writer has the first line");
+        (0..100).for_each(|_| write());
+        assert_eq!(metrics.log_lines.get(LogLine::Dropped), 96, "four wait in the queue");
+
+        let reading = tokio::task::spawn_blocking(move || {
+            use std::io::BufRead;
+            let lines = io::BufReader::new(std::fs::File::open(path).expect("the reader's end")).lines();
+            lines
+                .take(5)
+                .filter(|line| {
+                    let line = line.as_ref().expect("text");
+                    serde_json::from_str::<serde_json::Value>(line).is_ok()
+                })
+                .count()
+        });
+        assert_eq!(reading.await.expect("read"), 5, "it goes on when the disk does");
+    }
+
+    #[test]
+    fn samples_hold_failures_in_any_case() {
+        let log = |sample: &str| {
+            let config =
+                AccessLogConfig { target: AccessLogTarget::Stdout, sample: sample.parse().expect("a rate") };
+            AccessLog::start(&config, Metrics::new(1)).expect("a thread")
+        };
+        let wanted = |log: &AccessLog, status| {
+            (0..10_000).filter(|_| log.wants(status, crate::record::Record::default().id)).count()
+        };
+        let (none, some, all) = (log("0"), log("0.25"), log("1"));
+        assert_eq!((wanted(&none, Some(200)), wanted(&all, Some(200))), (0, 10_000));
+        assert!((2_000..3_000).contains(&wanted(&some, Some(200))));
+        assert_eq!((wanted(&none, Some(503)), wanted(&none, None)), (10_000, 0));
+    }
+}

@@ -1,0 +1,232 @@
+//! The head of an HTTP/1 request: where it ends, and whether every byte of it means one thing only (RFC 9112).
+//!
+//! Stricter than the parser behind it on purpose: what two parsers can read in two ways is refused here, before
+//! anything looks at it. Pure: bytes in, a [`Head`] or a [`Refusal`] out.
+
+use std::net::Ipv6Addr;
+use std::ops::Range;
+
+use httparse::{EMPTY_HEADER, Header, Request, Status};
+use pingora::http::RequestHeader;
+
+use super::framing::{self, Framing};
+use crate::request::{HEAD_BYTES_MAX, HEADERS_MAX, Refusal, TARGET_BYTES_MAX, agreed_host, lists};
+
+/// The longest method in the IANA registry, UPDATEREDIRECTREF, has 17 letters.
+const METHOD_BYTES_MAX: usize = 32;
+
+/// A method, a target and a version, with the spaces between them.
+const REQUEST_LINE_BYTES_MAX: usize = METHOD_BYTES_MAX + 1 + TARGET_BYTES_MAX + 1 + "HTTP/1.1".len();
+
+/// What RFC 3986 §3.3 and §3.4 allow in a path and a query.
+const PLAIN: &[u8] = b"-._~/%?!$&'()*+,;=:@";
+
+const REQUEST_LINE: Refusal = Refusal::Malformed("its first line is not «method target HTTP/1.1»");
+const LINE_END: Refusal = Refusal::Malformed("its lines must end with CR and LF");
+const CONTROL: Refusal = Refusal::Malformed("it contains a control character");
+const FIELD: Refusal = Refusal::Malformed("one of its header lines is not «name: value»");
+const TARGET: Refusal = Refusal::Malformed("its address is neither a path nor a URL");
+
+/// Looks for the end of a head while it arrives.
+///
+/// What can be refused is refused with the byte that shows it: a client that ends its lines with LF alone would
+/// otherwise wait for an answer until the deadline.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    /// Where the head starts: behind an empty line, which some clients send after a body (RFC 9112 §2.2).
+    start: usize,
+    line_start: usize,
+    seen: usize,
+    lines: usize,
+}
+
+impl Scan {
+    /// The place of the whole head in `bytes`, once it is there. `bytes` only ever grows between calls.
+    pub(crate) fn advance(&mut self, bytes: &[u8]) -> Result<Option<Range<usize>>, Refusal> {
+        while let Some(byte) = bytes.get(self.seen) {
+            let after_cr = self.seen > self.line_start && bytes[self.seen - 1] == b'\r';
+            self.seen += 1;
+            match byte {
+                b'\n' if after_cr => {
+                    let line = &bytes[self.line_start..self.seen - 2];
+                    if self.end_line(line)? {
+                        return Ok(Some(self.start..self.seen));
+                    }
+                }
+                b'\n' => return Err(LINE_END),
+                _ if after_cr => return Err(LINE_END),
+                b'\r' | b'\t' => {}
+                byte if byte.is_ascii_control() => return Err(CONTROL),
+                _ => {}
+            }
+        }
+        self.check_size(&bytes[self.line_start..])?;
+        Ok(None)
+    }
+
+    /// Whether this line is the empty one that ends a head.
+    fn end_line(&mut self, line: &[u8]) -> Result<bool, Refusal> {
+        self.line_start = self.seen;
+        match (self.lines, line) {
+            (0, b"") if self.start == 0 => {
+                self.start = self.seen;
+                return Ok(false);
+            }
+            (0, line) => drop(request_line(line)?),
+            (_, b"") => return self.check_size(line).map(|()| true),
+            (_, line) => drop(field_line(line)?),
+        }
+        self.lines += 1;
+        self.check_size(line)?;
+        Ok(false)
+    }
+
+    fn check_size(&self, line: &[u8]) -> Result<(), Refusal> {
+        if self.lines == 0 && line.len() > REQUEST_LINE_BYTES_MAX {
+            return Err(too_long(line));
+        }
+        if self.lines > HEADERS_MAX + 1 || self.seen - self.start > HEAD_BYTES_MAX {
+            return Err(Refusal::HeadTooLarge);
+        }
+        Ok(())
+    }
+}
+
+/// What is too long about a first line.
+fn too_long(line: &[u8]) -> Refusal {
+    let method = line.iter().position(|byte| *byte == b' ');
+    if method.is_some_and(|at| at <= METHOD_BYTES_MAX) { Refusal::TargetTooLong } else { REQUEST_LINE }
+}
+
+fn request_line(line: &[u8]) -> Result<(), Refusal> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (method, target, version) = (parts.next(), parts.next(), parts.next());
+    let (Some(method), Some(target), Some(version), None) = (method, target, version, parts.next()) else {
+        return Err(if line.len() > REQUEST_LINE_BYTES_MAX { too_long(line) } else { REQUEST_LINE });
+    };
+    let is_method = !method.is_empty() && method.len() <= METHOD_BYTES_MAX && is_token(method);
+    // PRI is how HTTP/2 begins, which is only spoken over TLS here.
+    if !is_method || method == b"PRI" || target.is_empty() || target.contains(&b'\t') {
+        return Err(REQUEST_LINE);
+    }
+    if target.len() > TARGET_BYTES_MAX {
+        return Err(Refusal::TargetTooLong);
+    }
+    match version {
+        b"HTTP/1.1" | b"HTTP/1.0" => Ok(()),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Refusal::Version),
+        _ => Err(REQUEST_LINE),
+    }
+}
+
+/// Name and value of a header or trailer line. A line that begins with a space continues the one above it (obs-fold),
+/// which no client needs and proxies disagree about.
+pub(crate) fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+    let colon = line.iter().position(|byte| *byte == b':').ok_or(FIELD)?;
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    if name.is_empty() || !is_token(name) {
+        return Err(FIELD);
+    }
+    Ok((name, value.trim_ascii()))
+}
+
+/// RFC 9110 §5.6.2.
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty()
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+}
+
+/// What has to be known of a head to read what follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub framing: Framing,
+    /// The client waits for our word before it sends its body (RFC 9110 §10.1.1).
+    pub expects_continue: bool,
+}
+
+/// Checks a whole head, from its first byte to the empty line.
+pub(crate) fn check(bytes: &[u8]) -> Result<Head, Refusal> {
+    let mut fields = [EMPTY_HEADER; HEADERS_MAX];
+    let mut request = Request::new(&mut fields);
+    match request.parse(bytes) {
+        Ok(Status::Complete(len)) if len == bytes.len() => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadTooLarge),
+        Ok(_) | Err(_) => return Err(FIELD),
+    }
+    let target = request.path.unwrap_or_default().as_bytes();
+    let method = request.method.unwrap_or_default();
+    let is_http_10 = request.version == Some(0);
+    let fields: &[Header<'_>] = request.headers;
+
+    let framing =
+        framing::of(values(fields, "content-length"), values(fields, "transfer-encoding"), is_http_10)?;
+    if matches!(method, "CONNECT" | "TRACE") {
+        return Err(Refusal::Method);
+    }
+    check_target(method, target)?;
+    check_host(target, fields, is_http_10)?;
+    let upgrades = values(fields, "upgrade").chain(values(fields, "http2-settings")).next().is_some();
+    if upgrades || values(fields, "connection").any(|line| lists(line, "upgrade")) {
+        return Err(Refusal::Upgrade);
+    }
+    let expects_continue = expectation(values(fields, "expect"), is_http_10)?;
+    Ok(Head { framing, expects_continue })
+}
+
+fn values<'h>(fields: &'h [Header<'h>], name: &'static str) -> impl Iterator<Item = &'h [u8]> + Clone {
+    fields
+        .iter()
+        .filter(move |field| field.name.eq_ignore_ascii_case(name))
+        .map(|field| field.value.trim_ascii())
+}
+
+/// RFC 9112 §3.2: a path, a URL, or `*` for OPTIONS (which is answered like OPTIONS of a path).
+fn check_target(method: &str, target: &[u8]) -> Result<(), Refusal> {
+    let is_url = ["http://", "https://"].iter().any(|scheme| {
+        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
+    });
+    let is_known = target.starts_with(b"/") || is_url || (target == b"*" && method == "OPTIONS");
+    // Rare bytes are left to the judgement of the library, which has its own set and a bare page for the others.
+    let is_plain = || target.iter().all(|byte| byte.is_ascii_alphanumeric() || PLAIN.contains(byte));
+    let is_read = || is_plain() || RequestHeader::build_no_case(method, target, None).is_ok();
+    // A fragment is never sent (RFC 9112 §3.2.1): some readers cut it off, others take it for a part of the path.
+    if is_known && !target.contains(&b'#') && is_read() { Ok(()) } else { Err(TARGET) }
+}
+
+fn check_host(target: &[u8], fields: &[Header<'_>], is_http_10: bool) -> Result<(), Refusal> {
+    let mut hosts = values(fields, "host");
+    let (first, second) = (hosts.clone().next(), hosts.clone().nth(1));
+    match (first, second) {
+        // HTTP/1.0 did not know the field: a health check may come without.
+        (None, _) if is_http_10 => Ok(()),
+        (None, _) => Err(Refusal::Host),
+        // No site lives there, but a load balancer asks for our health by address.
+        (Some(host), None) if target.starts_with(b"/") && is_ipv6_literal(host) => Ok(()),
+        _ => agreed_host(target, None, &mut hosts).map(drop),
+    }
+}
+
+fn is_ipv6_literal(host: &[u8]) -> bool {
+    let Some((address, port)) = std::str::from_utf8(host)
+        .ok()
+        .and_then(|host| host.strip_prefix('['))
+        .and_then(|host| host.split_once(']'))
+    else {
+        return false;
+    };
+    let has_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || port.strip_prefix(':').is_some_and(has_port))
+}
+
+/// HTTP/1.0 has no expectations; a server ignores them there (RFC 9110 §10.1.1).
+fn expectation<'h>(mut lines: impl Iterator<Item = &'h [u8]>, is_http_10: bool) -> Result<bool, Refusal> {
+    match (lines.next(), lines.next()) {
+        _ if is_http_10 => Ok(false),
+        (None, _) => Ok(false),
+        (Some(line), None) if line.eq_ignore_ascii_case(b"100-continue") => Ok(true),
+        _ => Err(Refusal::Expectation),
+    }
+}
+
+#[cfg(test)]
+mod tests;
