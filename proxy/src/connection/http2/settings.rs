@@ -6,9 +6,11 @@ use crate::request::HEAD_BYTES_MAX;
 
 const STREAMS_MAX: u32 = 100;
 
-/// Streams that were reset before we took them on, and streams that we reset for an error of the client
-/// (CVE-2023-44487, CVE-2025-8671). `frames` bounds the rest.
-const PENDING_RESETS_MAX: usize = 20;
+/// Streams that were reset before we took them on (CVE-2023-44487). Who leaves a page resets all of its streams at once,
+/// which a busy edge may see before it has looked at one of them. `frames` bounds the rest.
+const PENDING_RESETS_MAX: usize = STREAMS_MAX as usize;
+
+/// Streams that we reset for an error of the client (CVE-2025-8671).
 const OUR_RESETS_MAX: usize = 100;
 
 /// What waits in memory for the client, on each stream; all streams of a connection may have 12.5 MiB.
