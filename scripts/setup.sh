@@ -4,6 +4,8 @@
 #   scripts/setup.sh            for `make up`
 #   scripts/setup.sh --test     also for `make test`
 #   scripts/setup.sh --lint     also for `make lint`
+#   scripts/setup.sh --bench    also for `make bench`: load generators, and the servers that Loggia is compared with;
+#                               none of these is started, now or at the next boot
 #
 # It needs root, or sudo. When nothing is missing it changes nothing and takes a blink. What it needs and cannot
 # install itself, it names in one sentence.
@@ -67,6 +69,18 @@ find_missing_for_tests() {
     has_admin_tool debootstrap || want debootstrap
 }
 
+find_missing_for_benches() {
+    # The servers, and who asks them. Installed apart: packages of servers start what they bring.
+    has taskset || want util-linux
+    has wrk || want wrk
+    has h2load || want nghttp2-client
+    has valgrind || want valgrind
+    peers=()
+    has_admin_tool nginx || peers+=(nginx)
+    has_admin_tool varnishd || peers+=(varnish)
+    has caddy || peers+=(caddy)
+}
+
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
@@ -94,6 +108,39 @@ install_postgres() {
     apt_install postgresql
     as_root tee "$conf" <"$before" >/dev/null
     rm "$before"
+}
+
+# Debian's packages of servers start them on ports 80 and 6081 and at each boot. A policy that refuses (what 101 means to
+# invoke-rc.d) keeps them from starting now, and their units are disabled. A policy that is there already is left alone.
+install_peers() {
+    [ ${#peers[@]} -gt 0 ] || return 0
+    has apt-get || die "this is neither Debian nor Ubuntu; please install by other means, and do not start: ${peers[*]}"
+    say "installing, without starting them: ${peers[*]}"
+    local policy=/usr/sbin/policy-rc.d own_policy="" unit
+    if [ ! -e "$policy" ]; then
+        own_policy=yes
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+        # Whatever becomes of the installation, the machine's other packages shall start again.
+        trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    apt_install "${peers[@]}"
+    for unit in nginx varnish varnishncsa caddy; do
+        [[ " ${peers[*]} " != *" ${unit%ncsa} "* ]] || ! has systemctl ||
+            as_root systemctl disable --quiet "$unit" >&2 2>/dev/null || true
+    done
+    if [ -n "$own_policy" ]; then
+        as_root rm -f "$policy"
+        trap - EXIT
+    fi
+}
+
+# From crates.io, and only a peer: without it the table has a row less.
+install_static_web_server() {
+    has static-web-server || [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/static-web-server" ] && return
+    say "building static-web-server, once: about five minutes on two cores"
+    cargo install static-web-server --locked --quiet >&2 ||
+        say "static-web-server could not be built: the benchmarks run without it"
 }
 
 install_missing() {
@@ -149,13 +196,18 @@ install_lint_tools() {
 
 what="${1:-}"
 case "$what" in
-    "" | --test | --lint) ;;
-    *) die "usage: $0 [--test|--lint]" ;;
+    "" | --test | --lint | --bench) ;;
+    *) die "usage: $0 [--test|--lint|--bench]" ;;
 esac
 check_rust
 find_missing
 if [ "$what" = --test ]; then find_missing_for_tests; fi
+if [ "$what" = --bench ]; then find_missing_for_benches; fi
 install_missing
+if [ "$what" = --bench ]; then
+    install_peers
+    install_static_web_server
+fi
 check_node
 if [ "$what" = --test ]; then check_nextest; fi
 if [ "$what" = --lint ]; then install_lint_tools; fi

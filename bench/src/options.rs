@@ -35,7 +35,8 @@ pub(crate) struct Options {
     /// One short round over small sites: shows that everything works, and says nothing about speed.
     #[arg(long)]
     pub quick: bool,
-    /// Holds sites, logs and caches, about 5 GB; kept. Otherwise a temporary folder.
+    /// Where a folder is made for sites, logs and caches, about 3 GB, and removed at the end. Otherwise among temporary
+    /// files.
     #[arg(long)]
     pub dir: Option<PathBuf>,
 }

@@ -1,20 +1,29 @@
 //! The whole of it: the world, the edge, its peers, the rows, the table.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
+use tokio::time::{Instant, sleep};
 
 use crate::contender::{Ask, Contender, Scheme};
 use crate::edge::{Certificate, Edge};
-use crate::machine::{describe, first_line};
+use crate::machine::{LOGS, describe, first_line};
 use crate::options::{Options, Scale};
 use crate::peers::nginx::Nginx;
+use crate::probe;
 use crate::process::pinned;
 use crate::report::{self, Report};
 use crate::rows;
-use crate::sites::Sites;
+use crate::sites::{FILE, HOT, Sites};
 use crate::tools;
 use crate::world::World;
+
+/// More than any buffer of a log waits.
+const LOGGED_WITHIN: Duration = Duration::from_secs(10);
+
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What all rows have in common. The edge and nginx run all the time: one that nobody asks takes nothing.
 #[derive(Debug)]
@@ -43,15 +52,12 @@ async fn measure(options: Options) -> anyhow::Result<bool> {
     let groups = rows::Group::chosen(&options.only)?;
     let options = options.checked()?;
     check_tools()?;
-    let temporary = tempfile::Builder::new().prefix("loggia-bench-").tempdir()?;
-    let dir = match &options.dir {
-        Some(dir) => dir.join(temporary.path().file_name().unwrap_or_default()),
-        None => temporary.path().to_owned(),
-    };
-    std::fs::create_dir_all(&dir)?;
+    let mut folder = tempfile::Builder::new();
+    let folder = folder.prefix("loggia-bench-");
+    let folder = options.dir.as_ref().map_or_else(|| folder.tempdir(), |dir| folder.tempdir_in(dir))?;
     let mut report = Report { about: about(&options), ..Report::default() };
     {
-        let mut run = Run::prepare(&options, &dir).await?;
+        let mut run = Run::prepare(&options, folder.path()).await?;
         for group in groups {
             eprintln!("measuring: {group}");
             group.measure(&run, &mut report).await.with_context(|| format!("measuring {group}"))?;
@@ -76,7 +82,22 @@ impl Run {
         let on_core = |program: &Path| pinned(options.server_core, program);
         let nginx = Nginx::start("nginx", dir, &world, &sites, &certificate, on_core).await?;
         let (options, dir) = (options.clone(), dir.to_owned());
-        Ok(Self { options, scale, dir, sites, certificate, edge, nginx, world })
+        let run = Self { options, scale, dir, sites, certificate, edge, nginx, world };
+        run.check_log().await?;
+        Ok(run)
+    }
+
+    /// An edge without its log would be another one.
+    async fn check_log(&self) -> anyhow::Result<()> {
+        let ask = Ask::new(HOT, FILE);
+        probe::ask(&self.ours([ask.clone()]), &ask).await?;
+        let log = self.dir.join(LOGS[0]);
+        let deadline = Instant::now() + LOGGED_WITHIN;
+        while std::fs::metadata(&log).map_or(0, |log| log.len()) == 0 {
+            ensure!(Instant::now() < deadline, "the edge does not log requests");
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
     }
 
     pub(crate) fn ours(&self, asks: impl IntoIterator<Item = Ask>) -> Contender<'_> {
@@ -92,7 +113,7 @@ impl Run {
     pub(crate) fn nginx(
         &self,
         name: &str,
-        addr: std::net::SocketAddr,
+        addr: SocketAddr,
         asks: impl IntoIterator<Item = Ask>,
     ) -> Contender<'_> {
         Contender {

@@ -1,6 +1,6 @@
 //! What must not grow: a request on a small site, and the same on a large one.
 
-use super::{compare, hot, rate, row};
+use super::{check, compare, hot, rate, row};
 use crate::contender::{Ask, Contender, Expected};
 use crate::instructions;
 use crate::load::LoadOptions;
@@ -34,7 +34,8 @@ pub(super) async fn measure(run: &Run, report: &mut Report) -> anyhow::Result<()
             Contender { name: case.name.clone(), ..run.ours(case.large.clone()) },
             Contender { name: case.peer.to_owned(), ..run.ours(case.small.clone()) },
         ];
-        let all = compare(run, report, &case.name, generator, case.expected, &contenders).await?;
+        check(case.expected, &contenders).await?;
+        let all = compare(run, report, &case.name, generator, &contenders).await?;
         report.rows.push(rate(&case.name, &all[0], &all[1], Goal::AtLeast(case.least)));
         if instructions::is_available() {
             count(run, report, &case).await?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::{best, compare, rate, row};
+use super::{best, check, compare, rate, row};
 use crate::contender::{Ask, Contender, Expected, Scheme};
 use crate::edge::Edge;
 use crate::instructions::{self, Counted, CountsDir};
@@ -17,8 +17,6 @@ use crate::run::Run;
 use crate::sites::{FILE, FILE_BYTES, HOT};
 
 const MEASURE: &str = "hot 10 KB, HTTP/1.1 keep-alive";
-
-/// Their own names are those of the rows; two of nginx's make one row.
 const NGINX_CACHE: &str = "nginx `proxy_cache` before the same S3";
 
 pub(super) async fn throughput(run: &Run, report: &mut Report) -> anyhow::Result<()> {
@@ -39,15 +37,12 @@ pub(super) async fn throughput(run: &Run, report: &mut Report) -> anyhow::Result
         process: &peer.process,
     }));
     let generator = Generator::Wrk { connections: run.options.connections };
-    // The floor's body is a little longer or shorter than a file: only its length as a whole is right.
     let (floor, others) = contenders.split_last().context("there is a floor")?;
     let expected = Expected { status: 200, body_bytes: Some(FILE_BYTES) };
-    for contender in others {
-        crate::probe::check(contender, expected).await?;
-    }
-    crate::probe::check(floor, Expected { body_bytes: None, ..expected }).await?;
-    let any_body = Expected { body_bytes: None, ..expected };
-    let all = compare(run, report, MEASURE, generator, any_body, &contenders).await?;
+    check(expected, others).await?;
+    // Of its answer only the whole has the length of ours.
+    check(Expected { body_bytes: None, ..expected }, std::slice::from_ref(floor)).await?;
+    let all = compare(run, report, MEASURE, generator, &contenders).await?;
     let ours = &all[0];
     let nginx = best(&all[1..3]).context("nginx was measured")?;
     report.rows.push(rate(MEASURE, ours, nginx, Goal::AtLeast(1.15)));
@@ -84,7 +79,6 @@ pub(super) async fn instructions(run: &Run, report: &mut Report) -> anyhow::Resu
         return Ok(());
     }
     let ours = count_edge(run, "edge", LoadOptions::fixed(run.edge.http, HOT, FILE)).await?;
-    let name = "nginx";
     let start = async |counts: CountsDir| {
         let command = |program: &Path| counts.command(&run.options, program);
         let nginx =
@@ -93,7 +87,7 @@ pub(super) async fn instructions(run: &Run, report: &mut Report) -> anyhow::Resu
         let load = LoadOptions::fixed(nginx.ports.with_sendfile, HOT, FILE);
         Ok(Counted { process: nginx.process, load })
     };
-    let theirs = instructions::per_request(name, &run.options, &run.scale, &run.dir, start).await?;
+    let theirs = instructions::per_request("nginx", &run.options, &run.scale, &run.dir, start).await?;
     let peer = "nginx static, `sendfile on`";
     report.rows.push(row(MEASURE, peer, ours, theirs, "user instructions/request", Goal::AtMost(0.8)));
     Ok(())

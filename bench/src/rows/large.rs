@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::interval;
 
-use super::{best, compare, row};
+use super::{best, check, compare, row};
 use crate::contender::{Ask, Expected};
 use crate::process::Process;
 use crate::report::{Goal, Report};
@@ -38,7 +38,8 @@ pub(super) async fn whole(run: &Run, report: &mut Report) -> anyhow::Result<()> 
     ];
     let expected = Expected { status: 200, body_bytes: Some(LARGE_BYTES) };
     let (name, generator) = ("1 MB from cache", Generator::Wrk { connections: CONNECTIONS });
-    let all = compare(run, report, name, generator, expected, &contenders).await?;
+    check(expected, &contenders).await?;
+    let all = compare(run, report, name, generator, &contenders).await?;
     let nginx = best(&all[1..]).context("nginx was measured")?;
     report.rows.push(row(
         name,
@@ -57,12 +58,13 @@ pub(super) async fn ranges(run: &Run, report: &mut Report) -> anyhow::Result<()>
         [run.ours(asks.clone()), run.nginx("nginx static, `sendfile on`", run.nginx.ports.huge, asks)];
     let expected = Expected { status: 206, body_bytes: Some(LARGE_BYTES) };
     let (name, generator) = ("1 MB out of 1 GB", Generator::Wrk { connections: CONNECTIONS });
+    check(expected, &contenders).await?;
     // What it needs to do this at all, and what it needs to go on doing it.
     let first = [contenders[0].clone()];
     let mut unread = Report::default();
-    let once = compare(run, &mut unread, "1 MB out of 1 GB, before", generator, expected, &first);
+    let once = compare(run, &mut unread, name, generator, &first);
     let (_, before) = peak(&run.edge.process, once).await?;
-    let all = compare(run, report, name, generator, expected, &contenders);
+    let all = compare(run, report, name, generator, &contenders);
     let (all, after) = peak(&run.edge.process, all).await?;
     let nginx = &all[1];
     report.rows.push(row(

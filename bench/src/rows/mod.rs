@@ -95,34 +95,34 @@ impl fmt::Display for Group {
 /// Below it, something else than the server was the limit: the network of the machine, or the client.
 const BUSY_LEAST: f64 = 0.9;
 
-/// Checks that all contenders answer alike and measures them; the first is ours.
+/// Fails unless all contenders answer alike: only then do they do the same work.
+async fn check(expected: Expected, contenders: &[Contender<'_>]) -> anyhow::Result<()> {
+    for contender in contenders {
+        probe::check(contender, expected).await?;
+    }
+    Ok(())
+}
+
+/// Measures contenders that were checked, and notes which of them were held up by something else.
 async fn compare(
     run: &Run,
     report: &mut Report,
     what: &str,
     generator: Generator,
-    expected: Expected,
     contenders: &[Contender<'_>],
 ) -> anyhow::Result<Vec<Measured>> {
-    for contender in contenders {
-        probe::check(contender, expected).await?;
-    }
     let all = alternate(&run.options, &run.dir, generator, contenders).await?;
-    for measured in &all {
+    for Measured { name, requests_per_second, cpu_us_per_request, busy } in &all {
+        let percent = busy * 100.0;
         eprintln!(
-            "  {what}: {} {:.0}/s, {:.1} µs of its core, {:.0} % busy",
-            measured.name,
-            measured.requests_per_second,
-            measured.cpu_us_per_request,
-            measured.busy * 100.0
+            "  {name}: {requests_per_second:.0}/s, {cpu_us_per_request:.1} µs each, {percent:.0} % busy"
         );
-        if measured.busy < BUSY_LEAST {
-            let percent = measured.busy * 100.0;
-            report.notes.push(format!(
-                "{what}: {} used {percent:.0} % of its core: the client was the limit, or other work of the machine.",
-                measured.name
-            ));
-        }
+    }
+    let idle = all.iter().filter(|measured| measured.busy < BUSY_LEAST);
+    let idle: Vec<String> =
+        idle.map(|measured| format!("{} {:.0} %", measured.name, measured.busy * 100.0)).collect();
+    if !idle.is_empty() {
+        report.notes.push(format!("{what}: not all of its core was used by {}.", idle.join(", ")));
     }
     Ok(all)
 }

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use reqwest::header::ETAG;
 
-use super::{compare, rate};
+use super::{check, compare, rate};
 use crate::contender::{Ask, Contender, Expected};
 use crate::probe;
 use crate::report::{Goal, Report};
@@ -43,7 +43,8 @@ async fn case(
     contenders: &[Contender<'_>; 2],
 ) -> anyhow::Result<()> {
     let generator = Generator::Wrk { connections: run.options.connections };
-    let all = compare(run, report, name, generator, expected, contenders).await?;
+    check(expected, contenders).await?;
+    let all = compare(run, report, name, generator, contenders).await?;
     report.rows.push(rate(name, &all[0], &all[1], Goal::AtLeast(1.1)));
     Ok(())
 }
