@@ -30,5 +30,7 @@ pub(crate) fn describe() -> String {
 pub(crate) fn first_line(program: &str, args: &[&str]) -> String {
     let Ok(output) = Command::new(program).args(args).output() else { return "not installed".to_owned() };
     let text = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned()
+    let words = String::from_utf8_lossy(&text);
+    // Some align their columns.
+    words.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
 }

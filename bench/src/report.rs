@@ -45,6 +45,8 @@ pub(crate) struct Row {
     /// Of both, e.g. `requests/s`.
     pub unit: &'static str,
     pub goal: Goal,
+    /// Microseconds of its core that a request takes, ours and theirs, where that is known.
+    pub core_us: Option<(f64, f64)>,
 }
 
 impl Row {
@@ -83,16 +85,17 @@ impl Report {
         for line in &self.about {
             writeln!(text, "- {line}")?;
         }
-        writeln!(text, "\n| measure | against | ratio | asked | | ours | theirs | unit |")?;
-        writeln!(text, "|---|---|---|---|---|---|---|---|")?;
+        writeln!(text, "\n| measure | against | ratio | asked | | ours | theirs | unit | core |")?;
+        writeln!(text, "|---|---|---|---|---|---|---|---|---|")?;
         for row in &self.rows {
             let (ratio, goal, verdict) = (row.ratio(), row.goal.text(), row.goal.verdict(row.ratio()));
             let (ours, theirs) = (number(row.ours), number(row.theirs));
             let Row { measure, peer, unit, .. } = row;
-            writeln!(
-                text,
-                "| {measure} | {peer} | {ratio:.2} | {goal} | {verdict} | {ours} | {theirs} | {unit} |"
-            )?;
+            let core = row.core_us.map_or_else(String::new, |(ours, theirs)| {
+                format!("{} / {} µs", number(ours), number(theirs))
+            });
+            write!(text, "| {measure} | {peer} | {ratio:.2} | {goal} | {verdict} ")?;
+            writeln!(text, "| {ours} | {theirs} | {unit} | {core} |")?;
         }
         if !self.notes.is_empty() {
             writeln!(text)?;
@@ -133,7 +136,8 @@ mod tests {
     use super::*;
 
     fn row(ours: f64, theirs: f64, goal: Goal) -> Row {
-        Row { measure: "hot".to_owned(), peer: "nginx".to_owned(), ours, theirs, unit: "requests/s", goal }
+        let (measure, peer) = ("hot".to_owned(), "nginx".to_owned());
+        Row { measure, peer, ours, theirs, unit: "requests/s", goal, core_us: Some((6.5, 8.04)) }
     }
 
     #[test]
@@ -164,8 +168,9 @@ mod tests {
         let first = format!("above\n{BEGIN}\nold{END}\nbelow\n");
         let text = pasted(&first, &report.markdown()).expect("marks");
         let expected = "above\n<!-- edge:begin -->\n- here\n\n\
-            | measure | against | ratio | asked | | ours | theirs | unit |\n|---|---|---|---|---|---|---|---|\n\
-            | hot | nginx | 1.23 | ≥ 1.15 | ok | 12346 | 10000 | requests/s |\n\n- quiet\n<!-- edge:end -->\nbelow\n";
+            | measure | against | ratio | asked | | ours | theirs | unit | core |\n\
+            |---|---|---|---|---|---|---|---|---|\n\
+            | hot | nginx | 1.23 | ≥ 1.15 | ok | 12346 | 10000 | requests/s | 6.50 / 8.04 µs |\n\n- quiet\n<!-- edge:end -->\nbelow\n";
         assert_eq!(text, expected);
         assert_eq!(pasted(&text, &report.markdown()).as_deref(), Some(expected));
         assert_eq!(pasted("no marks", ""), None);

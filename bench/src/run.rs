@@ -154,7 +154,7 @@ fn about(options: &Options) -> Vec<String> {
     let peers = [
         version("nginx", &["-v"]),
         version("varnishd", &["-V"]),
-        version("static-web-server", &["--version"]),
+        version("static-web-server", &["--version"]).replace("Version:", "static-web-server"),
         format!("caddy {}", version("caddy", &["version"])),
     ];
     let generators = [

@@ -143,12 +143,9 @@ http {{
     open_file_cache_min_uses 1;
     open_file_cache_errors on;
 
-    # As ours: JSON, with what identifies a request, written in large pieces.
-    log_format json escape=json '{{"time":"$time_iso8601","request_id":"$request_id","client":"$remote_addr",'
-        '"method":"$request_method","host":"$host","path":"$uri","protocol":"$server_protocol",'
-        '"status":$status,"bytes":$body_bytes_sent,"duration_s":$request_time,'
-        '"user_agent":"$http_user_agent","referer":"$http_referer"}}';
-    access_log {log} json buffer=64k flush=1s;
+    # Written in large pieces, as ours is. In its own default format: the fields of ours as JSON would cost it two
+    # thirds more instructions a request, for `$request_id` and escaping.
+    access_log {log} combined buffer=64k flush=1s;
 
     client_body_temp_path {own}/body;
     proxy_temp_path {own}/proxy;

@@ -2,7 +2,7 @@
 
 use super::row;
 use crate::load::{LoadOptions, Loaded};
-use crate::report::{Goal, Report};
+use crate::report::{Goal, Report, Row};
 use crate::rounds::median;
 use crate::run::Run;
 use crate::sites::{COLD, FILE, Sites};
@@ -55,12 +55,12 @@ async fn throughput(
         |turns: &[(Loaded, f64)]| median(turns.iter().map(|(turn, cpu)| cpu * 1e6 / turn.requests as f64));
     let (name, peer) = ("cold 10 KB from S3, ours signed", "nginx `proxy_pass` to the same bucket, public");
     let (ours, theirs) = (rate(&our_turns), rate(&their_turns));
-    report.rows.push(row(name, peer, ours, theirs, "requests/s", Goal::AtLeast(1.0)));
-    let (ours, theirs) = (cpu(&our_turns), cpu(&their_turns));
-    report.rows.push(row("the same, of the server's core", peer, ours, theirs, "µs/request", Goal::Nothing));
+    let core_us = Some((cpu(&our_turns), cpu(&their_turns)));
+    let row = row(name, peer, ours, theirs, "requests/s", Goal::AtLeast(1.0));
+    report.rows.push(Row { core_us, ..row });
     report.notes.push(
         "cold: the S3 server shares the client's core and takes more of it than either proxy of its own; \
-         what a proxy costs is in the row of its core."
+         what a proxy costs is in the column of its core."
             .to_owned(),
     );
     Ok(())

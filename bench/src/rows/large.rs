@@ -7,10 +7,10 @@ use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::interval;
 
-use super::{best, check, compare, row};
+use super::{best, check, compare, rate, row};
 use crate::contender::{Ask, Expected};
 use crate::process::Process;
-use crate::report::{Goal, Report};
+use crate::report::{Goal, Report, Row};
 use crate::rounds::{Generator, Measured};
 use crate::run::Run;
 use crate::sites::{HOT, HUGE, HUGE_HOST, LARGE, LARGE_BYTES};
@@ -41,14 +41,7 @@ pub(super) async fn whole(run: &Run, report: &mut Report) -> anyhow::Result<()> 
     check(expected, &contenders).await?;
     let all = compare(run, report, name, generator, &contenders).await?;
     let nginx = best(&all[1..]).context("nginx was measured")?;
-    report.rows.push(row(
-        name,
-        &nginx.name,
-        mebibytes(&all[0]),
-        mebibytes(nginx),
-        "MiB/s",
-        Goal::AtLeast(1.7),
-    ));
+    report.rows.push(bytes_rate(name, &all[0], nginx, Goal::AtLeast(1.7)));
     Ok(())
 }
 
@@ -67,14 +60,7 @@ pub(super) async fn ranges(run: &Run, report: &mut Report) -> anyhow::Result<()>
     let all = compare(run, report, name, generator, &contenders);
     let (all, after) = peak(&run.edge.process, all).await?;
     let nginx = &all[1];
-    report.rows.push(row(
-        name,
-        &nginx.name,
-        mebibytes(&all[0]),
-        mebibytes(nginx),
-        "MiB/s",
-        Goal::AtLeast(1.0),
-    ));
+    report.rows.push(bytes_rate(name, &all[0], nginx, Goal::AtLeast(1.0)));
     let (measure, peer) = ("the same, peak of our memory", "the peak in as many requests before");
     report.rows.push(row(
         measure,
@@ -112,6 +98,9 @@ async fn peak<T>(
     }
 }
 
-fn mebibytes(measured: &Measured) -> f64 {
-    measured.requests_per_second * LARGE_BYTES as f64 / MEBIBYTE
+/// A row of bytes per second, of [`LARGE_BYTES`] each.
+fn bytes_rate(measure: &str, ours: &Measured, theirs: &Measured, goal: Goal) -> Row {
+    let mebibytes = |requests: f64| requests * LARGE_BYTES as f64 / MEBIBYTE;
+    let row = rate(measure, ours, theirs, goal);
+    Row { ours: mebibytes(row.ours), theirs: mebibytes(row.theirs), unit: "MiB/s", ..row }
 }

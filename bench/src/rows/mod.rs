@@ -128,13 +128,14 @@ async fn compare(
 }
 
 fn row(measure: &str, peer: &str, ours: f64, theirs: f64, unit: &'static str, goal: Goal) -> Row {
-    Row { measure: measure.to_owned(), peer: peer.to_owned(), ours, theirs, unit, goal }
+    Row { measure: measure.to_owned(), peer: peer.to_owned(), ours, theirs, unit, goal, core_us: None }
 }
 
 /// A row of requests per second.
 fn rate(measure: &str, ours: &Measured, theirs: &Measured, goal: Goal) -> Row {
+    let core_us = Some((ours.cpu_us_per_request, theirs.cpu_us_per_request));
     let (ours, peer, theirs) = (ours.requests_per_second, &theirs.name, theirs.requests_per_second);
-    row(measure, peer, ours, theirs, "requests/s", goal)
+    Row { core_us, ..row(measure, peer, ours, theirs, "requests/s", goal) }
 }
 
 /// The one that answers most.
