@@ -176,11 +176,12 @@ fn netlify_toml_gives_its_redirects_and_headers_and_nothing_else() {
         "[build]\npublish = 1\n[serve]\npermanent = true\n[context.production]\n\
          [[context.production.redirects]]\nfrom = \"/ctx\"\nto = \"/x\"\n[[plugins]]\npackage = \"p\"\n\
          [[redirects]]\norigin = \"old\"\ndestination = \" /new\"\nstatus = \"302\"\nedge_handler = 1\nparams = { path = \":path\" }\n\
+         [[redirects]]\nfrom = \":x\"\nto = \"y/:x?a=b\"\n\
          [[headers]]\nfor = \"/*\"\n[headers.values]\nCache-Control = '''\n  max-age=0,\n  no-cache,\n  must-revalidate'''\n",
     );
     check(
         &compiled,
-        "/old~ ?path=<path> -> 302 /new\n/<*>~ cache-control={max-age=0, no-cache, must-revalidate}",
+        "/old~ ?path=<path> -> 302 /new\n/<x>~ -> 301 /y/<x>?a=b\n/<*>~ cache-control={max-age=0, no-cache, must-revalidate}",
         "",
     );
     assert!(!compiled.permanent);

@@ -76,7 +76,7 @@ struct Rule<'d, 'a> {
 /// A redirect as far as it could be read.
 struct RedirectParts<'d> {
     from: Cow<'d, str>,
-    to: Option<&'d str>,
+    to: Option<Cow<'d, str>>,
     status: Option<u16>,
     forced: bool,
     query: Vec<(&'d str, &'d str)>,
@@ -88,7 +88,7 @@ impl RedirectParts<'_> {
         RedirectDraft {
             from: &self.from,
             query: self.query.clone(),
-            to: self.to,
+            to: self.to.as_deref(),
             status: self.status,
             forced: self.forced,
             conditions: self.conditions.clone(),
@@ -121,8 +121,10 @@ impl<'d, 'a> Rule<'d, 'a> {
             return None;
         };
         Some(RedirectParts {
-            from: self.source(from),
-            to: self.text("to", "destination", "a path or URL, as in `to = \"/new\"`", problems)?,
+            from: self.rooted(from),
+            to: self
+                .text("to", "destination", "a path or URL, as in `to = \"/new\"`", problems)?
+                .map(|to| self.rooted(to)),
             status,
             forced: self.forced(problems)?,
             query: self.query(problems)?,
@@ -131,12 +133,12 @@ impl<'d, 'a> Rule<'d, 'a> {
     }
 
     /// Netlify takes `old` for `/old` in this file.
-    fn source(&self, from: &'d str) -> Cow<'d, str> {
+    fn rooted(&self, place: &'d str) -> Cow<'d, str> {
         match self.flavour {
-            Flavour::Netlify if !from.is_empty() && !from.contains("://") && !from.starts_with('/') => {
-                Cow::Owned(format!("/{from}"))
+            Flavour::Netlify if !place.is_empty() && !place.contains(":/") && !place.starts_with('/') => {
+                Cow::Owned(format!("/{place}"))
             }
-            _ => Cow::Borrowed(from),
+            _ => Cow::Borrowed(place),
         }
     }
 
