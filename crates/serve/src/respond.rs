@@ -50,6 +50,7 @@ pub fn respond<'s>(site: &'s Site, policy: &Policy<'_>, request: RequestHead<'_>
         }
         Answer::Nothing(status) => page(Page::nothing(status), head.parts),
         Answer::Unauthorized => page(Page::unauthorized(), head.parts),
+        Answer::PreconditionFailed => page(Page::precondition_failed(), head.parts),
         Answer::MethodNotAllowed => page(Page::method_not_allowed(), head.parts),
         Answer::NotAcceptable => page(Page::not_acceptable(), head.parts),
         Answer::Redirect { .. } | Answer::Options => (head.parts, Body::Inline(Bytes::new())),

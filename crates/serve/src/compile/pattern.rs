@@ -42,9 +42,7 @@ pub(super) fn of_redirect(from: &str, query: &[(&str, &str)], dialect: Dialect) 
     let mut pattern =
         Pattern { url: UrlPattern { origin, path }, query: Vec::new(), captures, notes: Vec::new() };
     match dialect {
-        Dialect::Cloudflare if url.query.is_some() => {
-            notes.push(format!("the query of {} is not compared in this dialect: remove it", shown(from)));
-        }
+        // A query is dropped, as it is there.
         Dialect::Cloudflare => {}
         Dialect::Netlify => {
             let inline = url.query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
