@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -32,6 +33,70 @@ pub struct Config {
     /// Worker threads; 0 means one per core.
     pub threads: usize,
     pub protection: Protection,
+    pub cache: CacheConfig,
+    pub cdn: CdnConfig,
+}
+
+/// What an edge keeps in memory of the store.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheConfig {
+    /// For all files together.
+    pub memory_bytes: u64,
+    /// Larger files are streamed past the cache, and so is what needs more than a quarter of it.
+    pub object_bytes_max: u64,
+}
+
+/// Who is in front of the edge, and what it calls itself there.
+#[derive(Debug, Clone)]
+pub struct CdnConfig {
+    /// In `X-Served-By` and `Cache-Status`.
+    pub name: EdgeName,
+    /// Addresses of CDNs: they get `Surrogate-Key`, `Surrogate-Control` and `CDN-Cache-Control`.
+    pub addresses: TrustedHops,
+    /// Whoever sends it as `Fastly-Debug` sees these headers too.
+    pub debug_secret: Option<Secret>,
+}
+
+/// What an edge is called where visitors can see it: a token (RFC 9110 §5.6.2) of letters, digits, `-`, `.` and `_`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeName(Box<str>);
+
+impl FromStr for EdgeName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        let begins_right = text.starts_with(|first: char| first.is_ascii_alphabetic());
+        if begins_right && text.len() <= 63 && text.bytes().all(is_plain) {
+            Ok(Self(text.into()))
+        } else {
+            Err("not a name of a letter and up to 62 letters, digits, -, . and _")
+        }
+    }
+}
+
+impl std::fmt::Display for EdgeName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A number of bytes, written `1048576`, `512KiB`, `256MiB` or `4GiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteSize(pub u64);
+
+impl FromStr for ByteSize {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+        let (number, shift) = units
+            .into_iter()
+            .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?.trim_end(), shift)))
+            .unwrap_or((text, 0));
+        let number: u64 = number.parse().map_err(|_| "not a number of bytes like 256MiB")?;
+        number.checked_mul(1 << shift).map(Self).ok_or("more bytes than there can be")
+    }
 }
 
 /// What clients may do to an edge.
@@ -87,7 +152,44 @@ impl Config {
             state_dir: env.parsed("LOGGIA_PROXY_STATE_DIR", "/var/lib/loggia/proxy"),
             threads: env.parsed("LOGGIA_PROXY_THREADS", "0"),
             protection: Protection::from_env(env),
+            cache: CacheConfig::from_env(env),
+            cdn: CdnConfig::from_env(env),
         }
+    }
+}
+
+impl CacheConfig {
+    fn from_env(env: &mut Env) -> Self {
+        Self {
+            memory_bytes: env.parsed::<ByteSize>("LOGGIA_PROXY_CACHE_BYTES", "256MiB").0,
+            object_bytes_max: env.parsed::<ByteSize>("LOGGIA_PROXY_CACHE_OBJECT_BYTES", "16MiB").0,
+        }
+    }
+}
+
+impl Default for CacheConfig {
+    /// That of an empty environment.
+    fn default() -> Self {
+        Self::from_env(&mut Env::from_values([]))
+    }
+}
+
+impl CdnConfig {
+    fn from_env(env: &mut Env) -> Self {
+        Self {
+            name: env.parsed("LOGGIA_PROXY_NAME", "edge"),
+            addresses: env.optional("LOGGIA_PROXY_CDN_ADDRESSES", "199.232.0.0/16").unwrap_or_default(),
+            debug_secret: env
+                .optional::<String>("LOGGIA_PROXY_DEBUG_SECRET", "a long random text")
+                .map(Secret::new),
+        }
+    }
+}
+
+impl Default for CdnConfig {
+    /// That of an empty environment.
+    fn default() -> Self {
+        Self::from_env(&mut Env::from_values([]))
     }
 }
 

@@ -16,19 +16,19 @@ use tracing::info;
 use crate::access_log::AccessLog;
 use crate::admin::{self, Admin, AdminListen};
 use crate::admission::Admission;
+use crate::answers::Answers;
+use crate::bodies::Bodies;
+use crate::cache_headers::CacheHeaders;
 use crate::config::{Config, HttpsConfig};
 use crate::listen::{self, Endpoint, Gate};
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
-use crate::origin::Origin;
+use crate::origin::{CONNECTIONS_IDLE_MAX, Origin};
 use crate::record::Observer;
 use crate::routes::journal::Journal;
 use crate::routes::{Routes, events};
-use crate::service::EdgeService;
+use crate::service::{EdgeService, Phases};
 use crate::tls;
-
-/// Idle connections to the store that are kept for the next miss.
-const STORE_CONNECTIONS_IDLE_MAX: usize = 256;
 
 /// Runs an edge until `shutdown`: binds, serves, lets running requests finish.
 ///
@@ -78,29 +78,18 @@ impl Edge {
     /// Serves until `shutdown`, then lets running requests finish.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { runtime, prepared } = self;
-        let Prepared {
-            endpoints,
-            http_addr,
-            https_addr,
-            app,
-            gate,
-            api,
-            routes,
-            manifests,
-            admin,
-            metrics,
-            access_log,
-        } = prepared;
+        let Prepared { endpoints, http_addr, https_addr, app, service, gate, api, routes, admin, access_log } =
+            prepared;
         let admin_addr = admin.as_ref().map(|admin| admin.addr);
         info!(%http_addr, ?https_addr, ?admin_addr, "The edge serves on {http_addr}");
         if let Some(AdminSocket { listener, .. }) = admin {
-            let (metrics, routes, stopping) = (Arc::clone(&metrics), routes.clone(), shutdown.clone());
-            runtime.handle().spawn(admin::serve(listener, Admin { metrics, routes, manifests, stopping }));
+            let (edge, stopping) = (Arc::clone(&service), shutdown.clone());
+            runtime.handle().spawn(admin::serve(listener, Admin { edge, stopping }));
         }
         let stop_events = CancellationToken::new();
         let _stop_events = stop_events.clone().drop_guard();
         runtime.handle().spawn(events::follow(api, routes, stop_events));
-        let serving = runtime.handle().spawn(listen::serve(app, gate, endpoints, metrics, shutdown));
+        let serving = runtime.handle().spawn(listen::serve(app, service, gate, endpoints, shutdown));
         serving.await.context("the edge failed while serving")?;
         access_log.flush().await;
         info!("The edge has stopped");
@@ -113,13 +102,12 @@ struct Prepared {
     endpoints: Vec<Endpoint>,
     http_addr: SocketAddr,
     https_addr: Option<SocketAddr>,
-    app: HttpProxy<EdgeService>,
+    app: HttpProxy<Phases>,
+    service: Arc<EdgeService>,
     gate: Gate,
     api: EdgeClient,
     routes: Routes,
-    manifests: Manifests,
     admin: Option<AdminSocket>,
-    metrics: Arc<Metrics>,
     access_log: AccessLog,
 }
 
@@ -140,7 +128,8 @@ impl Prepared {
         let metrics = Metrics::new(config.threads);
         let access_log = AccessLog::start(&config.access_log, Arc::clone(&metrics))
             .context("starting the thread that writes the access log")?;
-        let origin = Origin::new(&config.store)?;
+        let origin = Arc::new(Origin::new(&config.store)?);
+        let bodies = Bodies::new(&config.cache, Arc::clone(&origin), Arc::clone(&metrics));
         let store = Store::connect(&config.store);
         let manifests = Manifests::new(store.clone(), Arc::clone(&metrics));
         let state_dir = config.state_dir.clone();
@@ -153,31 +142,23 @@ impl Prepared {
 
         let counters = Arc::clone(&metrics.turned_away);
         let gate = Gate::new(&config.protection, Arc::clone(&counters));
-        let admission = Admission::new(&config.protection, counters);
+        let admission = Admission::new(&config.protection, &config.cdn, counters);
         let service = EdgeService {
             base_domain: config.base_domain,
             routes: routes.clone(),
-            manifests: manifests.clone(),
+            manifests,
             origin,
+            bodies,
+            answers: Answers::new(),
+            cache_headers: CacheHeaders::new(&config.cdn.name),
             store,
             admission,
             observer: Observer { metrics: Arc::clone(&metrics), access_log: access_log.clone() },
         };
-        let app = proxy(service);
+        let service = Arc::new(service);
+        let app = proxy(Arc::clone(&service));
         let endpoints = std::iter::once(Endpoint { listener: http, tls: None }).chain(https).collect();
-        Ok(Self {
-            endpoints,
-            http_addr,
-            https_addr,
-            app,
-            gate,
-            api,
-            routes,
-            manifests,
-            admin,
-            metrics,
-            access_log,
-        })
+        Ok(Self { endpoints, http_addr, https_addr, app, service, gate, api, routes, admin, access_log })
     }
 }
 
@@ -193,10 +174,9 @@ fn bind_https(https: &HttpsConfig) -> anyhow::Result<Endpoint> {
     Ok(Endpoint { listener: listen::bind(https.listen)?, tls: Some(tls) })
 }
 
-fn proxy(service: EdgeService) -> HttpProxy<EdgeService> {
-    let conf =
-        ServerConf { upstream_keepalive_pool_size: STORE_CONNECTIONS_IDLE_MAX, ..ServerConf::default() };
-    http_proxy(&Arc::new(conf), service)
+fn proxy(service: Arc<EdgeService>) -> HttpProxy<Phases> {
+    let conf = ServerConf { upstream_keepalive_pool_size: CONNECTIONS_IDLE_MAX, ..ServerConf::default() };
+    http_proxy(&Arc::new(conf), Phases(service))
 }
 
 /// Worker threads of its own: in one process with an api and a builder, their work must not delay visitors.

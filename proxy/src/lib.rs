@@ -3,6 +3,7 @@
 //! ```text
 //! listen      sockets, TLS, draining
 //! connection/ what a client may send, and how slowly; strict heads and bodies
+//! at_hand     the fast way: what was answered before, by answers/
 //! service     the proxy's phases: they do what has to be done
 //!   plan        what that is: look up, decide
 //!   admission   whose request it is, and whether there were too many
@@ -12,7 +13,9 @@
 //!   (loggia-serve)  site + request -> answer; pure
 //!   parts       several ranges of one file in one answer
 //!   hints       what a page needs, named before it is fetched
-//!   origin/     how an object is asked of the store; fetch: whether it is the right one
+//!   files       a file out of the cache or through it: bodies/, each fetched once
+//!   origin/     how an object is asked of the store; fetch: past the cache, and whether it is the right one
+//!   cache_headers  what an answer says of caches
 //! record      what is noted about a request, and its end: metrics/, access_log/
 //! admin/      metrics and health, for operators
 //! ```
@@ -22,12 +25,17 @@
 mod access_log;
 mod admin;
 mod admission;
+mod answers;
+mod at_hand;
+mod bodies;
 mod body;
+mod cache_headers;
 mod client_address;
 pub mod config;
 mod connection;
 mod edge;
 mod fetch;
+mod files;
 mod hints;
 mod listen;
 mod manifests;
@@ -44,5 +52,5 @@ pub mod tls;
 pub use access_log::{AccessLogConfig, AccessLogTarget, SampleRate};
 pub use admin::AdminListen;
 pub use client_address::TrustedHops;
-pub use config::{Config, HttpsConfig, Protection};
+pub use config::{CacheConfig, CdnConfig, Config, EdgeName, HttpsConfig, Protection};
 pub use edge::{Edge, run};

@@ -23,8 +23,8 @@ use crate::config::Protection;
 use crate::connection::counters::{Counters, count};
 use crate::connection::open::{OpenConnections, Ticket};
 use crate::connection::{self, Timing};
-use crate::metrics::{HandshakeFailure, Metrics};
-use crate::service::EdgeService;
+use crate::metrics::HandshakeFailure;
+use crate::service::{EdgeService, Phases};
 
 /// Connections that the kernel holds until we take them; it caps this at `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
@@ -123,15 +123,15 @@ fn descriptors(needed: u64) -> u64 {
 
 /// Serves until `shutdown`, then drains.
 pub(crate) async fn serve(
-    app: HttpProxy<EdgeService>,
+    app: HttpProxy<Phases>,
+    edge: Arc<EdgeService>,
     gate: Gate,
     endpoints: Vec<Endpoint>,
-    metrics: Arc<Metrics>,
     shutdown: CancellationToken,
 ) {
     let (stopping, is_stopping) = watch::channel(false);
     let (app, gate) = (Arc::new(app), Arc::new(gate));
-    let connections = Connections { app, gate, tracker: TaskTracker::new(), metrics, is_stopping };
+    let connections = Connections { app, edge, gate, tracker: TaskTracker::new(), is_stopping };
     let accepting = TaskTracker::new();
     for endpoint in endpoints {
         let accept = connections.clone().accept(endpoint);
@@ -152,10 +152,10 @@ pub(crate) async fn serve(
 
 #[derive(Clone)]
 struct Connections {
-    app: Arc<HttpProxy<EdgeService>>,
+    app: Arc<HttpProxy<Phases>>,
+    edge: Arc<EdgeService>,
     gate: Arc<Gate>,
     tracker: TaskTracker,
-    metrics: Arc<Metrics>,
     is_stopping: watch::Receiver<bool>,
 }
 
@@ -188,16 +188,17 @@ impl Connections {
     }
 
     async fn serve(self, stream: TcpStream, peer: SocketAddr, tls: Option<Arc<Acceptor>>) {
-        let _open = self.metrics.connection_opened(tls.is_some());
+        let metrics = Arc::clone(&self.edge.observer.metrics);
+        let _open = metrics.connection_opened(tls.is_some());
         let timing = self.gate.timing;
         let stream: Stream = match tls {
             None => Box::new(prepare(stream, peer)),
             Some(tls) => match handshake(&tls, prepare(stream, peer), timing.head).await {
                 Ok(stream) => stream,
-                Err(failure) => return self.metrics.handshake_failures.count(failure),
+                Err(failure) => return metrics.handshake_failures.count(failure),
             },
         };
-        connection::serve(stream, &self.app, timing, &self.metrics, self.is_stopping).await;
+        connection::serve(stream, &self.app, &self.edge, timing, self.is_stopping).await;
     }
 }
 

@@ -105,7 +105,7 @@ async fn a_hop_gets_the_links_on_the_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hints_are_no_promise() {
-    let world = world_with(|_| {}).await;
+    let world = world_with(|config| support::without_cache(config, "".as_ref())).await;
     let client = Http2::open(&world).await;
     assert_eq!(navigate(&client, "/").await.early.len(), 1);
     world.faults.set(Fault::Status(500));

@@ -25,6 +25,11 @@ pub(crate) struct Gauges {
     pub(crate) routes_unsaved: u64,
     pub(crate) manifests: u64,
     pub(crate) manifests_bytes: u64,
+    pub(crate) bodies: u64,
+    pub(crate) bodies_bytes: u64,
+    pub(crate) bodies_bytes_max: u64,
+    pub(crate) answers: u64,
+    pub(crate) answers_bytes: u64,
     pub(crate) is_ready: bool,
 }
 
@@ -124,6 +129,16 @@ impl Exposition {
         )?;
         out.gauge("loggia_proxy_manifests", "Manifests in memory", self.gauges.manifests)?;
         out.gauge("loggia_proxy_manifests_bytes", "Memory that manifests use", self.gauges.manifests_bytes)?;
+        out.gauge("loggia_proxy_cache_files", "Files in memory", self.gauges.bodies)?;
+        out.gauge("loggia_proxy_cache_bytes", "Memory that files use", self.gauges.bodies_bytes)?;
+        let max = self.gauges.bodies_bytes_max;
+        out.gauge("loggia_proxy_cache_max_bytes", "Memory that files may use", max)?;
+        out.gauge("loggia_proxy_answers", "Whole answers in memory", self.gauges.answers)?;
+        out.gauge(
+            "loggia_proxy_answers_bytes",
+            "Memory that answers use, without files",
+            self.gauges.answers_bytes,
+        )?;
         out.counters(
             "loggia_proxy_manifest_reads",
             "Manifests read from the store because they were not in memory",

@@ -18,6 +18,10 @@ pub enum Fault {
     Corrupt,
     /// Takes the connection and closes it at once.
     Close,
+    /// The next request gets no answer; the others do.
+    HangOnce,
+    /// The next answer stops after so many bytes, without an end; the others do not.
+    StallOnce(usize),
 }
 
 #[derive(Clone)]
@@ -81,7 +85,11 @@ impl FaultyStore {
                     format!("HTTP/1.1 {status} Scripted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
                 return client.write_all(answer.as_bytes()).await.ok();
             }
+            Fault::HangOnce | Fault::StallOnce(_) => self.set(Fault::None),
             Fault::None | Fault::CutAfter(_) | Fault::Corrupt => {}
+        }
+        if fault == Fault::HangOnce {
+            return std::future::pending().await;
         }
         let mut upstream = TcpStream::connect(store).await.ok()?;
         head.truncate(head.len() - 2);
@@ -90,6 +98,10 @@ impl FaultyStore {
         let mut answer = Vec::new();
         upstream.read_to_end(&mut answer).await.ok()?;
         match fault {
+            Fault::StallOnce(bytes) => {
+                client.write_all(&answer[..bytes]).await.ok()?;
+                return std::future::pending().await;
+            }
             Fault::CutAfter(bytes) => answer.truncate(bytes),
             Fault::Corrupt => *answer.last_mut()? ^= 1,
             _ => {}

@@ -1,5 +1,6 @@
 //! Byte ranges (RFC 9110 §14), on the content as stored.
 
+use bytes::Bytes;
 use http::header::{HeaderMap, RANGE};
 
 /// Three are what PDF viewers ask for; each one costs a request to the store.
@@ -14,6 +15,13 @@ pub struct ByteRange {
 
 impl ByteRange {
     /// `last` is not below `first`, so this is never zero.
+    /// Its bytes of a file that is in memory.
+    pub fn of(self, file: &Bytes) -> Bytes {
+        // A range was made for a file's size.
+        let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX).min(file.len());
+        file.slice(at(self.first)..at(self.last.saturating_add(1)))
+    }
+
     pub fn size_bytes(self) -> u64 {
         self.last - self.first + 1
     }

@@ -36,13 +36,13 @@ use super::Timing;
 use super::client::{self, Client};
 use super::frames::PREFACE;
 use super::pace::SendRate;
-use crate::service::EdgeService;
+use crate::service::Phases;
 
 /// A client that was told to leave confirms it within a round trip; one that is gone never does.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Http2<'c> {
-    pub app: &'c Arc<HttpProxy<EdgeService>>,
+    pub app: &'c Arc<HttpProxy<Phases>>,
     pub timing: Timing,
     pub is_stopping: watch::Receiver<bool>,
 }
