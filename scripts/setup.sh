@@ -32,6 +32,14 @@ has_postgres_server() {
 # In sbin, which is not in everybody's PATH.
 has_admin_tool() { has "$1" || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
 
+has_varnish_xkey() {
+    local module
+    for module in /usr/lib/varnish/vmods /usr/lib/*/varnish/vmods /usr/local/lib/varnish/vmods; do
+        [ -e "$module/libvmod_xkey.so" ] && return
+    done
+    return 1
+}
+
 missing=()
 want() { missing+=("$@"); }
 
@@ -65,6 +73,9 @@ find_missing_for_tests() {
     # A name server for the journey of a domain.
     has_admin_tool dnsmasq || want dnsmasq-base
     has_admin_tool debootstrap || want debootstrap
+    # A CDN in front of an edge, with surrogate keys. Tests start their own.
+    has_admin_tool varnishd || want varnish
+    has_varnish_xkey || want varnish-modules
 }
 
 as_root() {
@@ -96,18 +107,42 @@ install_postgres() {
     rm "$before"
 }
 
+# Its package starts a server on port 6081, now and at every boot. Tests start their own: a machine without Varnish
+# gets the program only.
+install_varnish() {
+    local policy=/usr/sbin/policy-rc.d ours="" failed="" was_there=""
+    if has_admin_tool varnishd; then was_there=yes; fi
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod +x "$policy"
+        ours=yes
+    fi
+    # In a shell of its own: where it ends, the policy still has to go.
+    (apt_install varnish varnish-modules) || failed=yes
+    [ -z "$ours" ] || as_root rm "$policy"
+    [ -z "$failed" ] || exit 1
+    if [ -z "$was_there" ] && has systemctl; then
+        as_root systemctl --quiet disable varnish varnishncsa >/dev/null 2>&1 || true
+    fi
+}
+
 install_missing() {
     [ ${#missing[@]} -gt 0 ] || return 0
     has apt-get || die "this is neither Debian nor Ubuntu; please install what is missing by other means, Debian calls it: ${missing[*]}"
     [ "$(id -u)" = 0 ] || has sudo ||
         die "installing packages needs root, and there is no sudo; as root, run: apt-get install ${missing[*]}"
     say "installing ${missing[*]}"
-    local package others=()
+    local package others=() postgres="" varnish=""
     for package in "${missing[@]}"; do
-        [ "$package" = postgresql ] || others+=("$package")
+        case "$package" in
+            postgresql) postgres=yes ;;
+            varnish | varnish-modules) varnish=yes ;;
+            *) others+=("$package") ;;
+        esac
     done
     [ ${#others[@]} = 0 ] || apt_install "${others[@]}"
-    [ ${#others[@]} = ${#missing[@]} ] || install_postgres
+    [ -z "$postgres" ] || install_postgres
+    [ -z "$varnish" ] || install_varnish
 }
 
 check_rust() {

@@ -11,6 +11,7 @@ pub mod forge;
 pub mod http1;
 pub mod process;
 pub mod projects;
+pub mod varnish;
 pub mod visitor;
 
 use std::time::Duration;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::large_futures, reason = "a journey that fails should say where")]
 
 mod builds;
+mod cdn;
 mod crashes;
 mod domains;
 mod payloads;

@@ -217,6 +217,8 @@ impl Routes {
         self.shared.metrics.event(event.position);
         match event.change {
             Change::Reset => self.shared.expire_everything(),
+            // Nothing is cached beyond routes, and those are no part of a purge.
+            Change::Purge { .. } => {}
             Change::Routes { project_id, hostnames } => {
                 for hostname in &hostnames {
                     self.shared.unknown.invalidate(hostname).await;
