@@ -4,6 +4,8 @@
 #   scripts/setup.sh            for `make up`
 #   scripts/setup.sh --test     also for `make test`
 #   scripts/setup.sh --lint     also for `make lint`
+#   scripts/setup.sh --bench    also for `make bench`: load generators, and the servers that Loggia is compared with;
+#                               none of these is started, now or at the next boot
 #
 # It needs root, or sudo. When nothing is missing it changes nothing and takes a blink. What it needs and cannot
 # install itself, it names in one sentence.
@@ -41,6 +43,8 @@ has_varnish_xkey() {
 }
 
 missing=()
+# Packages that would start what they bring.
+servers=()
 want() { missing+=("$@"); }
 
 find_missing() {
@@ -74,8 +78,19 @@ find_missing_for_tests() {
     has_admin_tool dnsmasq || want dnsmasq-base
     has_admin_tool debootstrap || want debootstrap
     # A CDN in front of an edge, with surrogate keys. Tests start their own.
-    has_admin_tool varnishd || want varnish
-    has_varnish_xkey || want varnish-modules
+    has_admin_tool varnishd || servers+=(varnish)
+    has_varnish_xkey || servers+=(varnish-modules)
+}
+
+find_missing_for_benches() {
+    # The servers, and who asks them. Installed apart: packages of servers start what they bring.
+    has taskset || want util-linux
+    has wrk || want wrk
+    has h2load || want nghttp2-client
+    has valgrind || want valgrind
+    has_admin_tool nginx || servers+=(nginx)
+    has_admin_tool varnishd || servers+=(varnish)
+    has caddy || servers+=(caddy)
 }
 
 as_root() {
@@ -107,23 +122,37 @@ install_postgres() {
     rm "$before"
 }
 
-# Its package starts a server on port 6081, now and at every boot. Tests start their own: a machine without Varnish
-# gets the program only.
-install_varnish() {
-    local policy=/usr/sbin/policy-rc.d ours="" failed="" was_there=""
-    if has_admin_tool varnishd; then was_there=yes; fi
+# Debian's packages of servers start them on ports 80 and 6081 and at each boot. A policy that refuses (what 101 means to
+# invoke-rc.d) keeps them from starting now, and their units are disabled. A policy that is there already is left alone.
+install_servers() {
+    [ ${#servers[@]} -gt 0 ] || return 0
+    has apt-get || die "this is neither Debian nor Ubuntu; please install by other means, and do not start: ${servers[*]}"
+    say "installing, without starting them: ${servers[*]}"
+    local policy=/usr/sbin/policy-rc.d own_policy="" unit
     if [ ! -e "$policy" ]; then
+        own_policy=yes
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
-        as_root chmod +x "$policy"
-        ours=yes
+        as_root chmod 755 "$policy"
+        # Whatever becomes of the installation, the machine's other packages shall start again.
+        trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
     fi
-    # In a shell of its own: where it ends, the policy still has to go.
-    (apt_install varnish varnish-modules) || failed=yes
-    [ -z "$ours" ] || as_root rm "$policy"
-    [ -z "$failed" ] || exit 1
-    if [ -z "$was_there" ] && has systemctl; then
-        as_root systemctl --quiet disable varnish varnishncsa >/dev/null 2>&1 || true
+    apt_install "${servers[@]}"
+    for unit in nginx varnish varnishncsa caddy; do
+        [[ " ${servers[*]} " != *" ${unit%ncsa} "* ]] || ! has systemctl ||
+            as_root systemctl disable --quiet "$unit" >&2 2>/dev/null || true
+    done
+    if [ -n "$own_policy" ]; then
+        as_root rm -f "$policy"
+        trap - EXIT
     fi
+}
+
+# From crates.io, and only a peer: without it the table has a row less.
+install_static_web_server() {
+    has static-web-server || [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/static-web-server" ] && return
+    say "building static-web-server, once: about five minutes on two cores"
+    cargo install static-web-server --locked --quiet >&2 ||
+        say "static-web-server could not be built: the benchmarks run without it"
 }
 
 install_missing() {
@@ -132,17 +161,15 @@ install_missing() {
     [ "$(id -u)" = 0 ] || has sudo ||
         die "installing packages needs root, and there is no sudo; as root, run: apt-get install ${missing[*]}"
     say "installing ${missing[*]}"
-    local package others=() postgres="" varnish=""
+    local package others=() postgres=""
     for package in "${missing[@]}"; do
         case "$package" in
             postgresql) postgres=yes ;;
-            varnish | varnish-modules) varnish=yes ;;
             *) others+=("$package") ;;
         esac
     done
     [ ${#others[@]} = 0 ] || apt_install "${others[@]}"
     [ -z "$postgres" ] || install_postgres
-    [ -z "$varnish" ] || install_varnish
 }
 
 check_rust() {
@@ -184,13 +211,16 @@ install_lint_tools() {
 
 what="${1:-}"
 case "$what" in
-    "" | --test | --lint) ;;
-    *) die "usage: $0 [--test|--lint]" ;;
+    "" | --test | --lint | --bench) ;;
+    *) die "usage: $0 [--test|--lint|--bench]" ;;
 esac
 check_rust
 find_missing
 if [ "$what" = --test ]; then find_missing_for_tests; fi
+if [ "$what" = --bench ]; then find_missing_for_benches; fi
 install_missing
+install_servers
+if [ "$what" = --bench ]; then install_static_web_server; fi
 check_node
 if [ "$what" = --test ]; then check_nextest; fi
 if [ "$what" = --lint ]; then install_lint_tools; fi

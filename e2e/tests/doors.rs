@@ -22,7 +22,7 @@ use serde_json::Value;
 const MARKER: &str = "shown.txt";
 
 /// What the same answer may say otherwise at another door.
-const MAY_DIFFER: [&str; 4] = [
+const MAY_DIFFER: [&str; 10] = [
     // When it was answered.
     "date",
     // When the deployment was made: for a folder, the time of its newest file.
@@ -31,6 +31,13 @@ const MAY_DIFFER: [&str; 4] = [
     "connection",
     // What the edge's access log knows a request by.
     "x-request-id",
+    // Only an edge has a cache.
+    "age",
+    "x-cache",
+    "x-cache-hits",
+    "x-served-by",
+    "cache-status",
+    "server-timing",
 ];
 
 /// What a door says to a row.

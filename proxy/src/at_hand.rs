@@ -61,7 +61,7 @@ impl EdgeService {
         let scheme = if client.is_https { Scheme::Https } else { Scheme::Http };
         let question =
             Question::new(plain.host, plain.target, scheme == Scheme::Https, peer.audience, &plain.fields)?;
-        let hit = self.answers.find(&question, &self.routes, &self.bodies, now)?;
+        let hit = self.answers.find(&question, peer.audience, &self.routes, &self.bodies, now)?;
         let is_admitted =
             peer.may_ask_for(&hit.answer.resolved.route.hostname) && self.admission.has_room(client);
         is_admitted.then_some((hit, client))

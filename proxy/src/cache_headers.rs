@@ -7,6 +7,7 @@ use loggia_types::route::Route;
 use crate::answers::Audience;
 use crate::config::EdgeName;
 use crate::metrics::CacheResult;
+use crate::routes::Resolved;
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const X_CACHE_HITS: HeaderName = HeaderName::from_static("x-cache-hits");
@@ -21,6 +22,11 @@ const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control
 /// lets it go on while it asks.
 const FOR_A_CDN: HeaderValue =
     HeaderValue::from_static("max-age=31536000, stale-while-revalidate=60, stale-if-error=604800");
+
+/// While the api was not heard, an old answer may be served on, but nobody shall keep it: the purge of a promote that this
+/// edge has not heard of is over already (docs/decisions/0010).
+const FOR_A_CDN_UNCONFIRMED: HeaderValue =
+    HeaderValue::from_static("max-age=0, stale-while-revalidate=60, stale-if-error=604800");
 
 /// Fastly's limit of all keys of an answer.
 const KEYS_BYTES_MAX: usize = 16 * 1024;
@@ -109,7 +115,12 @@ pub(crate) fn count(headers: &mut HeaderMap, age_secs: u64, hits: u64) {
 }
 
 /// Tells a CDN how to keep an answer, and under which names it is purged. Nobody else learns of it, whoever set it.
-pub(crate) fn address(headers: &mut HeaderMap, audience: Audience, route: &Route, is_protected: bool) {
+pub(crate) fn address(
+    headers: &mut HeaderMap,
+    audience: Audience,
+    Resolved { route, is_confirmed, .. }: &Resolved,
+    is_protected: bool,
+) {
     if audience == Audience::Public || is_protected || !may_be_stored(headers) {
         for name in [SURROGATE_KEY, SURROGATE_CONTROL, CDN_CACHE_CONTROL] {
             headers.remove(name);
@@ -120,10 +131,18 @@ pub(crate) fn address(headers: &mut HeaderMap, audience: Audience, route: &Route
         headers.insert(SURROGATE_KEY, keys);
     }
     for name in [SURROGATE_CONTROL, CDN_CACHE_CONTROL] {
-        if !headers.contains_key(&name) {
+        if !is_confirmed {
+            headers.insert(name, FOR_A_CDN_UNCONFIRMED);
+        } else if !headers.contains_key(&name) {
             headers.insert(name, FOR_A_CDN);
         }
     }
+}
+
+/// Whether an answer carries a key.
+pub(crate) fn has_key(headers: &HeaderMap, key: &str) -> bool {
+    let mut lines = headers.get_all(SURROGATE_KEY).into_iter().filter_map(|line| line.to_str().ok());
+    lines.any(|line| line.split_whitespace().any(|known| known == key))
 }
 
 fn may_be_stored(headers: &HeaderMap) -> bool {
@@ -165,12 +184,16 @@ mod tests {
         }
     }
 
+    fn resolved(is_confirmed: bool) -> Resolved {
+        Resolved { route: route().into(), slot: std::sync::Arc::default(), is_confirmed }
+    }
+
     fn addressed(audience: Audience, is_protected: bool, lines: &[(HeaderName, &str)]) -> [String; 3] {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(name, value.parse().expect("a value"));
         }
-        address(&mut headers, audience, &route(), is_protected);
+        address(&mut headers, audience, &resolved(true), is_protected);
         [SURROGATE_KEY, SURROGATE_CONTROL, CDN_CACHE_CONTROL]
             .map(|name| headers.get(name).map_or("", |value| value.to_str().expect("ASCII")).to_owned())
     }
@@ -190,6 +213,14 @@ mod tests {
             addressed(Audience::Cdn, false, &of_rules),
             ["p-1 d-2 blog news", "max-age=60", usual].map(str::to_owned)
         );
+    }
+
+    #[test]
+    fn no_cdn_keeps_what_the_api_did_not_confirm() {
+        let mut headers = HeaderMap::from_iter([(SURROGATE_CONTROL, HeaderValue::from_static("max-age=60"))]);
+        address(&mut headers, Audience::Cdn, &resolved(false), false);
+        assert_eq!(headers[SURROGATE_CONTROL], FOR_A_CDN_UNCONFIRMED);
+        assert_eq!(headers[SURROGATE_KEY], "p-1 d-2");
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Edge {
     /// Serves until `shutdown`, then lets running requests finish.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { runtime, prepared } = self;
-        let Prepared { endpoints, http_addr, https_addr, app, service, gate, api, routes, admin, access_log } =
+        let Prepared { endpoints, http_addr, https_addr, app, service, gate, api, admin, access_log } =
             prepared;
         let admin_addr = admin.as_ref().map(|admin| admin.addr);
         info!(%http_addr, ?https_addr, ?admin_addr, "The edge serves on {http_addr}");
@@ -88,7 +88,7 @@ impl Edge {
         }
         let stop_events = CancellationToken::new();
         let _stop_events = stop_events.clone().drop_guard();
-        runtime.handle().spawn(events::follow(api, routes, stop_events));
+        runtime.handle().spawn(events::follow(api, Arc::clone(&service), stop_events));
         let serving = runtime.handle().spawn(listen::serve(app, service, gate, endpoints, shutdown));
         serving.await.context("the edge failed while serving")?;
         access_log.flush().await;
@@ -106,7 +106,6 @@ struct Prepared {
     service: Arc<EdgeService>,
     gate: Gate,
     api: EdgeClient,
-    routes: Routes,
     admin: Option<AdminSocket>,
     access_log: AccessLog,
 }
@@ -145,7 +144,7 @@ impl Prepared {
         let admission = Admission::new(&config.protection, &config.cdn, counters);
         let service = EdgeService {
             base_domain: config.base_domain,
-            routes: routes.clone(),
+            routes,
             manifests,
             origin,
             bodies,
@@ -158,7 +157,7 @@ impl Prepared {
         let service = Arc::new(service);
         let app = proxy(Arc::clone(&service));
         let endpoints = std::iter::once(Endpoint { listener: http, tls: None }).chain(https).collect();
-        Ok(Self { endpoints, http_addr, https_addr, app, service, gate, api, routes, admin, access_log })
+        Ok(Self { endpoints, http_addr, https_addr, app, service, gate, api, admin, access_log })
     }
 }
 

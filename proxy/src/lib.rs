@@ -17,6 +17,7 @@
 //!   origin/     how an object is asked of the store; fetch: past the cache, and whether it is the right one
 //!   cache_headers  what an answer says of caches
 //! record      what is noted about a request, and its end: metrics/, access_log/
+//! purge       what has to be fetched again
 //! admin/      metrics and health, for operators
 //! ```
 //!
@@ -43,6 +44,7 @@ mod metrics;
 mod origin;
 mod parts;
 mod plan;
+mod purge;
 mod record;
 mod request;
 mod routes;

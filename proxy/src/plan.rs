@@ -77,7 +77,7 @@ impl EdgeService {
         Plan::Answer(parts, Bytes::from(text))
     }
 
-    fn policy<'r>(&self, route: &'r Route) -> Policy<'r> {
+    pub(crate) fn policy<'r>(&self, route: &'r Route) -> Policy<'r> {
         Policy {
             settings: &route.serve,
             environment: route.environment,
@@ -133,7 +133,7 @@ impl EdgeService {
         resolved: &Resolved,
     ) -> Plan {
         let route = &resolved.route;
-        cache_headers::address(&mut response.parts.headers, visit.audience, route, response.is_protected);
+        cache_headers::address(&mut response.parts.headers, visit.audience, resolved, response.is_protected);
         let keep = keep(&response, head, visit, resolved);
         let Response { mut parts, body, is_protected, .. } = response;
         match body {
@@ -169,7 +169,8 @@ impl EdgeService {
 /// What may be remembered: the answer to a GET that everybody gets who asks the same.
 fn keep(response: &Response<'_>, head: &RequestHeader, visit: Visit, resolved: &Resolved) -> Option<Keep> {
     let target = head.raw_path();
-    if !response.is_repeatable || head.method != Method::GET || !target.starts_with(b"/") {
+    let is_confirmed = resolved.is_confirmed || visit.audience == Audience::Public;
+    if !response.is_repeatable || !is_confirmed || head.method != Method::GET || !target.starts_with(b"/") {
         return None;
     }
     let host = request::host(head)?;

@@ -295,3 +295,76 @@ async fn what_is_larger_than_the_cache_takes_streams_past_it() {
     eventually("small files are still kept", async || world.get("/").await.header("x-cache") == Some("HIT"))
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_reaches_what_it_names_and_nothing_else() {
+    use loggia_types::event::Change;
+    use loggia_types::rules::{
+        HeaderLine, HeaderRule, HeaderScope, Part, PathPattern, RuleSource, UrlPattern,
+    };
+
+    let world = World::new().await;
+    let files: &[(&str, &[u8])] = &[("index.html", b"home"), ("news.html", b"news"), ("a.css", b"style")];
+    let deployment = world
+        .deploy_with(1, files, |manifest| {
+            let path = PathPattern { parts: vec![Part::Text("news".into())], lenient: false };
+            manifest.rules.headers.push(HeaderRule {
+                source: RuleSource { file: "_headers".into(), line: 1 },
+                scope: HeaderScope::Url(UrlPattern { origin: None, path }),
+                environment: None,
+                status: None,
+                remove: Vec::new(),
+                set: vec![HeaderLine {
+                    name: "surrogate-key".into(),
+                    value: vec![Part::Text("news x".into())],
+                }],
+                credentials: Vec::new(),
+            });
+        })
+        .await;
+    let mut route = support::route(HOST, Some(deployment.deployment_id), world.api.next_position());
+    route.surrogate_keys = vec!["a-of-the-route".into()];
+    world.api.set_route(route);
+    let mut connection = Connection::open(world.edge.addr).await;
+    let paths = ["/", "/news", "/a.css"];
+    let deployment_key = format!("d-{}", deployment.deployment_id);
+    let project_key = format!("p-{}", support::project());
+    let cases: &[(String, [&str; 3])] = &[
+        (r#"{"all":true}"#.into(), ["MISS", "MISS", "MISS"]),
+        (r#"{"keys":["news"]}"#.into(), ["HIT", "MISS", "HIT"]),
+        (r#"{"keys":["new","other"]}"#.into(), ["HIT", "HIT", "HIT"]),
+        (r#"{"keys":["a-of-the-route"]}"#.into(), ["MISS", "MISS", "MISS"]),
+        (format!(r#"{{"keys":["{deployment_key}"]}}"#), ["MISS", "MISS", "MISS"]),
+        (format!(r#"{{"keys":["{project_key}"],"soft":true}}"#), ["STALE", "STALE", "STALE"]),
+        (format!(r#"{{"urls":["{HOST}/a.css?x"]}}"#), ["HIT", "HIT", "MISS"]),
+        (format!(r#"{{"urls":["{HOST}/"],"soft":true}}"#), ["STALE", "HIT", "HIT"]),
+        (r#"{"urls":["other.localhost/"]}"#.into(), ["HIT", "HIT", "HIT"]),
+    ];
+    for (purge, expected) in cases {
+        for path in paths {
+            eventually("it is in memory", async || {
+                ask(&mut connection, path, "").await.header("x-cache") == Some("HIT")
+            })
+            .await;
+        }
+        let purge = serde_json::from_str(purge).unwrap();
+        let position = world.api.next_position();
+        world.api.emit(Change::Purge { project_id: support::project(), purge });
+        eventually("the edge has heard of it", async || {
+            let metrics = support::http::ask(
+                world.edge.admin_addr.unwrap(),
+                b"GET /metrics HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n",
+            )
+            .await;
+            let seen = support::openmetrics::Exposition::parse(&metrics.text());
+            #[allow(clippy::cast_precision_loss, reason = "a small number")]
+            let position = position as f64;
+            seen.get("loggia_proxy_events_position") >= position
+        })
+        .await;
+        for (path, expected) in paths.into_iter().zip(expected) {
+            let answer = ask(&mut connection, path, "").await;
+            assert_eq!((answer.status, answer.header("x-cache")), (200, Some(*expected)), "{path}");
+        }
+    }
+}

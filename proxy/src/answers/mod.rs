@@ -118,6 +118,7 @@ impl Answers {
     pub(crate) fn find(
         &self,
         question: &Question,
+        audience: Audience,
         routes: &Routes,
         bodies: &Bodies,
         now: Instant,
@@ -131,7 +132,7 @@ impl Answers {
                 (body.bytes.clone(), CacheResult::Hit, extra)
             }
         };
-        routes.is_current(&answer.resolved, now).then_some(Hit { answer, body, cache, extra })
+        routes.is_current(&answer.resolved, audience, now).then_some(Hit { answer, body, cache, extra })
     }
 
     /// How many there are, and the bytes that they use.

@@ -41,8 +41,8 @@ const TOUCH_EVERY: u64 = 16;
 /// learns from a fast answer what others have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct BodyKey {
-    project_id: ProjectId,
-    hash: ContentHash,
+    pub project_id: ProjectId,
+    pub hash: ContentHash,
 }
 
 /// Where bytes are to be had, and what they must be.
@@ -164,6 +164,20 @@ impl Bodies {
             self.inner.memory.get(&body.key);
         }
         hits
+    }
+
+    /// Drops what `is_meant`, or makes it count as stale. Gives how many there were.
+    pub(crate) fn purge(&self, is_meant: impl Fn(&BodyKey) -> bool, soft: bool) -> usize {
+        let mut purged = 0;
+        for (key, body) in self.inner.memory.iter().filter(|(key, _)| is_meant(key)) {
+            purged += 1;
+            // Also what is dropped: somebody may hold it still.
+            body.is_stale.store(true, Ordering::Relaxed);
+            if !soft {
+                self.inner.memory.invalidate(key.as_ref());
+            }
+        }
+        purged
     }
 
     /// The budget.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::{ArcSwapOption, Guard};
+use loggia_types::route::Route;
 use loggia_types::{EventPosition, Hostname, ProjectId};
 use moka::future::Cache;
 use moka::notification::RemovalCause;
@@ -102,16 +103,26 @@ impl Held {
             let floor = floors.entry(project_id).or_default();
             *floor = position.max(*floor);
         }
-        let hostnames: Vec<Hostname> = {
-            let index = self.by_project.lock().unwrap_or_else(PoisonError::into_inner);
-            index.get(&project_id).map(|hostnames| hostnames.iter().cloned().collect()).unwrap_or_default()
-        };
+        let hostnames = self.hostnames_of(project_id);
         for hostname in &hostnames {
             if let Some(slot) = self.slots.get(hostname).await {
                 slot.raise(position);
             }
         }
         hostnames
+    }
+
+    pub(super) async fn of_project(&self, project_id: ProjectId) -> Vec<Arc<Route>> {
+        let mut routes = Vec::new();
+        for hostname in self.hostnames_of(project_id) {
+            routes.extend(self.get(&hostname).await.map(|(_, known)| Arc::clone(&known.route)));
+        }
+        routes
+    }
+
+    fn hostnames_of(&self, project_id: ProjectId) -> Vec<Hostname> {
+        let index = self.by_project.lock().unwrap_or_else(PoisonError::into_inner);
+        index.get(&project_id).map(|hostnames| hostnames.iter().cloned().collect()).unwrap_or_default()
     }
 }
 

@@ -19,12 +19,13 @@ use std::time::{Duration, Instant};
 use loggia_client::EdgeClient;
 use loggia_types::event::{Change, EdgeEvent};
 use loggia_types::route::Route;
-use loggia_types::{EventPosition, Hostname};
+use loggia_types::{EventPosition, Hostname, ProjectId};
 use moka::future::Cache;
 
 use self::held::{Held, Slot};
 use self::journal::Journal;
 use self::refresh::Refresher;
+use crate::answers::Audience;
 use crate::metrics::{self, Metrics};
 
 /// Events tell of every change; this only bounds the damage of one that was lost.
@@ -60,6 +61,8 @@ pub(crate) enum Resolution {
 pub(crate) struct Resolved {
     pub route: Arc<Route>,
     pub slot: Arc<Slot>,
+    /// The api said so a short while ago, so that others may rely on it for longer.
+    pub is_confirmed: bool,
 }
 
 /// A route as we last saw it.
@@ -167,7 +170,8 @@ impl Routes {
         };
         let freshness = self.shared.freshness(&slot, &known, Instant::now());
         self.shared.metrics.resolved(freshness.label());
-        let held = Resolution::Found(Resolved { route: Arc::clone(&known.route), slot });
+        let is_confirmed = freshness == Freshness::Fresh;
+        let held = Resolution::Found(Resolved { route: Arc::clone(&known.route), slot, is_confirmed });
         match freshness {
             Freshness::Fresh => held,
             Freshness::Expired => {
@@ -185,8 +189,8 @@ impl Routes {
     }
 
     /// Whether the route is still what [`Routes::resolve`] would serve at once, so that an answer which was made by it is
-    /// right. It waits for nothing and looks nothing up.
-    pub(crate) fn is_current(&self, resolved: &Resolved, now: Instant) -> bool {
+    /// right. It waits for nothing and looks nothing up. A CDN only gets what is confirmed.
+    pub(crate) fn is_current(&self, resolved: &Resolved, audience: Audience, now: Instant) -> bool {
         let known = resolved.slot.known();
         let Some(known) = known.as_ref().filter(|known| Arc::ptr_eq(&known.route, &resolved.route)) else {
             return false;
@@ -194,11 +198,18 @@ impl Routes {
         let freshness = self.shared.freshness(&resolved.slot, known, now);
         match freshness {
             Freshness::Fresh => {}
-            Freshness::Expired => self.refresher.start(&known.route.hostname),
-            Freshness::Invalidated => return false,
+            Freshness::Expired if audience == Audience::Public => {
+                self.refresher.start(&known.route.hostname);
+            }
+            Freshness::Expired | Freshness::Invalidated => return false,
         }
         self.shared.metrics.resolved(freshness.label());
         true
+    }
+
+    /// The routes of a project that are in memory.
+    pub(crate) async fn of_project(&self, project_id: ProjectId) -> Vec<Arc<Route>> {
+        self.shared.held.of_project(project_id).await
     }
 
     /// Routes in memory.
@@ -217,7 +228,7 @@ impl Routes {
         self.shared.metrics.event(event.position);
         match event.change {
             Change::Reset => self.shared.expire_everything(),
-            // Nothing is cached beyond routes, and those are no part of a purge.
+            // No part of a purge.
             Change::Purge { .. } => {}
             Change::Routes { project_id, hostnames } => {
                 for hostname in &hostnames {
@@ -274,7 +285,8 @@ impl Shared {
         let route = match self.held.get(&route.hostname).await {
             Some((slot, known)) if known.version > version => {
                 let is_invalidated = slot.is_invalidated(&known);
-                return (Resolved { route: Arc::clone(&known.route), slot }, is_invalidated);
+                let route = Arc::clone(&known.route);
+                return (Resolved { route, slot, is_confirmed: !is_invalidated }, is_invalidated);
             }
             Some((_, known)) if is_same(&known.route, &route) => Arc::clone(&known.route),
             _ => {
@@ -286,7 +298,7 @@ impl Shared {
         let known = Arc::new(Known { route: Arc::clone(&route), version, checked: Some(checked) });
         let slot = self.held.put(Arc::clone(&known)).await;
         let is_invalidated = slot.is_invalidated(&known);
-        (Resolved { route, slot }, is_invalidated)
+        (Resolved { route, slot, is_confirmed: !is_invalidated }, is_invalidated)
     }
 
     /// The api says that nobody has this name (any more).

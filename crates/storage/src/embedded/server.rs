@@ -16,7 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::s3::Endpoint;
+use super::s3::{Endpoint, Strangers};
 use super::store::Store;
 use super::{EmbeddedS3Config, EmbeddedS3Error, s3};
 
@@ -49,6 +49,16 @@ impl EmbeddedS3 {
     /// # Errors
     /// A bucket name is not one, another process uses the directory, or it or the address cannot be used.
     pub async fn start(config: EmbeddedS3Config) -> Result<Self, EmbeddedS3Error> {
+        Self::start_for(config, Strangers::AreRefused).await
+    }
+
+    /// As [`EmbeddedS3::start`], but everybody may read the objects of all buckets: for servers without a signature
+    /// that the edge is compared with. Nothing else starts one, and no setting does.
+    pub async fn start_with_public_reads(config: EmbeddedS3Config) -> Result<Self, EmbeddedS3Error> {
+        Self::start_for(config, Strangers::MayRead).await
+    }
+
+    async fn start_for(config: EmbeddedS3Config, strangers: Strangers) -> Result<Self, EmbeddedS3Error> {
         if config.access_key.is_empty() || config.secret_key.is_empty() {
             return Err(EmbeddedS3Error::EmptyCredentials);
         }
@@ -61,7 +71,7 @@ impl EmbeddedS3 {
         let failed = |source| EmbeddedS3Error::Listen { listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
-        let service = s3::service(Arc::new(store), &config.access_key, &config.secret_key);
+        let service = s3::service(Arc::new(store), &config.access_key, &config.secret_key, strangers);
 
         let (tasks, stop, abort) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let connections =

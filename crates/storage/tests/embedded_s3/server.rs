@@ -1,6 +1,6 @@
 //! Who gets in, and how the server starts and stops.
 
-use crate::support::{BUCKET, SECRET_KEY, World, client, config, eventually};
+use crate::support::{BUCKET, SECRET_KEY, World, client, config, eventually, raw};
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;
 use loggia_storage::embedded::EmbeddedS3;
@@ -41,6 +41,34 @@ async fn requests_without_the_right_signature_are_refused() {
         assert!(!answer.contains(SECRET_KEY));
     }
     assert_eq!(world.get("k").await.unwrap(), b"x");
+}
+
+#[tokio::test]
+async fn where_everybody_may_read_nobody_else_may_do_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = EmbeddedS3::start_with_public_reads(config(&dir.path().join("root"))).await.unwrap();
+    let signed = client(&server.endpoint_url(), SECRET_KEY);
+    let put = signed.put_object().bucket(BUCKET).key("k").body(ByteStream::from_static(b"x"));
+    put.send().await.unwrap();
+    let forged = client(&server.endpoint_url(), "wrong-secret");
+    let error = forged.get_object().bucket(BUCKET).key("k").send().await.unwrap_err();
+    assert_eq!(error.code(), Some("SignatureDoesNotMatch"));
+
+    let host = format!("Host: {}\r\nConnection: close\r\n", server.addr());
+    let cases = [
+        ("200 OK", format!("GET /{BUCKET}/k HTTP/1.1\r\n{host}\r\n")),
+        ("206 Partial", format!("GET /{BUCKET}/k HTTP/1.1\r\n{host}Range: bytes=0-0\r\n\r\n")),
+        ("200 OK", format!("HEAD /{BUCKET}/k HTTP/1.1\r\n{host}\r\n")),
+        ("404", format!("GET /{BUCKET}/none HTTP/1.1\r\n{host}\r\n")),
+        ("403", format!("GET /{BUCKET}?list-type=2 HTTP/1.1\r\n{host}\r\n")),
+        ("403", format!("GET / HTTP/1.1\r\n{host}\r\n")),
+        ("403", format!("DELETE /{BUCKET}/k HTTP/1.1\r\n{host}\r\n")),
+        ("403", format!("PUT /{BUCKET}/k HTTP/1.1\r\n{host}Content-Length: 1\r\n\r\ny")),
+    ];
+    for (status, request) in cases {
+        let answer = raw(server.addr(), &request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{request}\n{answer}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A server of its own for each test, and clients for it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -85,19 +86,23 @@ impl World {
         request.uri().strip_prefix(&self.server.endpoint_url()).unwrap().to_owned()
     }
 
-    /// Sends bytes as they are, and returns the answer up to the end of the connection.
     pub(crate) async fn raw(&self, request: &str) -> String {
-        let mut socket = TcpStream::connect(self.server.addr()).await.unwrap();
-        socket.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await.unwrap();
-        answer
+        raw(self.server.addr(), request).await
     }
 
     /// Files that are still arriving, or that somebody forgot.
     pub(crate) fn temp_files(&self) -> usize {
         std::fs::read_dir(self.root().join("tmp")).unwrap().count()
     }
+}
+
+/// Sends bytes as they are, and returns the answer up to the end of the connection.
+pub(crate) async fn raw(addr: SocketAddr, request: &str) -> String {
+    let mut socket = TcpStream::connect(addr).await.unwrap();
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 pub(crate) async fn start(root: &Path) -> EmbeddedS3 {

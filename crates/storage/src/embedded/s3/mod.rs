@@ -32,6 +32,7 @@ use s3s::dto::{
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
+pub(super) use self::access::Strangers;
 pub(super) use self::endpoint::Endpoint;
 use self::errors::{internal, s3_error_of};
 use super::error::StoreError;
@@ -41,7 +42,12 @@ use super::store::Store;
 /// escaped to at most 6 (`&quot;`), plus tags: under 7 MB.
 const XML_BODY_MAX: usize = 8 * 1024 * 1024;
 
-pub(super) fn service(store: Arc<Store>, access_key: &str, secret_key: &str) -> Endpoint {
+pub(super) fn service(
+    store: Arc<Store>,
+    access_key: &str,
+    secret_key: &str,
+    strangers: Strangers,
+) -> Endpoint {
     let mut config = S3Config::default();
     config.xml_max_body_size = XML_BODY_MAX;
     // Uploads by HTML form are held in memory, and before it is known who sends them. Nobody needs them here.
@@ -53,7 +59,7 @@ pub(super) fn service(store: Arc<Store>, access_key: &str, secret_key: &str) -> 
     let mut builder = S3ServiceBuilder::new(FolderS3 { store });
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
     builder.set_auth(SimpleAuth::from_single(access_key, secret_key));
-    builder.set_access(access::SignatureV4Only);
+    builder.set_access(access::SignatureV4Only(strangers));
     Endpoint(builder.build())
 }
 
