@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use loggia_e2e::eventually;
 use loggia_e2e::fleet::{Fleet, SOON, slug};
+use loggia_e2e::process::loggia;
 use loggia_e2e::varnish::{self, Varnish};
 use loggia_e2e::visitor::{Answer, Visitor};
 use loggia_types::api::CreatedProject;
@@ -103,8 +105,8 @@ async fn a_varnish_in_front_follows_promotes_and_purges_and_keeps_everything_els
     for path in ["/", "/a.css"] {
         cached(&visitor, "shop.localhost", path).await;
     }
-    let urls = Some(vec!["https://SHOP.localhost/a.css".to_owned()]);
-    purge(&fleet, &PurgeRequest { urls, ..PurgeRequest::default() }).await;
+    let said = command(&fleet, &["--project", "shop", "--url", "https://SHOP.localhost/a.css"]);
+    assert_eq!(said, "purged: shop.localhost/a.css\n");
     misses(&visitor, "shop.localhost", "/a.css").await;
     still_hits(&visitor, "shop.localhost", &["/"]).await;
     settled(&fleet).await;
@@ -125,6 +127,13 @@ async fn a_varnish_in_front_follows_promotes_and_purges_and_keeps_everything_els
     })
     .await;
     still_hits(&visitor, "blog.localhost", &["/", "/a.css"]).await;
+}
+
+/// `loggia purge`, and what it prints.
+fn command(fleet: &Fleet, args: &[&str]) -> String {
+    let command = Command::new(loggia()).arg("purge").args(args).envs(fleet.command_line()).output().unwrap();
+    assert!(command.status.success(), "{}", String::from_utf8_lossy(&command.stderr));
+    String::from_utf8(command.stdout).unwrap()
 }
 
 async fn purge(fleet: &Fleet, body: &PurgeRequest) {
