@@ -20,20 +20,9 @@ use loggia_types::purge::PurgeRequest;
 /// the same time.
 const FOLLOWS_WITHIN: Duration = Duration::from_secs(5);
 
-/// What an edge tells a CDN that it trusts, as long as it does not do so by itself.
-fn headers(project: &CreatedProject) -> String {
-    let id = project.project.id;
-    format!(
-        "/*
-  Surrogate-Key: p-{id} a-{id}-production css
-  Surrogate-Control: max-age=31536000, stale-while-revalidate=60, stale-if-error=604800
-"
-    )
-}
-
 async fn deploy(fleet: &Fleet, project: &CreatedProject, text: &str) {
-    let headers = headers(project);
-    let files = [("index.html", text), ("a.css", "a {}"), ("_headers", headers.as_str())];
+    let headers = "/*\n  Surrogate-Key: news\n";
+    let files = [("index.html", text), ("a.css", "a {}"), ("_headers", headers)];
     fleet.upload(project, &files, None).await;
 }
 
@@ -46,6 +35,7 @@ async fn cached(visitor: &Visitor, host: &str, path: &str) -> Answer {
     .await
 }
 
+/// How long it took until the page was seen.
 async fn shows(visitor: &Visitor, host: &str, text: &str) -> Duration {
     let begin = Instant::now();
     eventually("the CDN shows the page", SOON, || async {
@@ -69,6 +59,7 @@ async fn a_varnish_in_front_follows_promotes_and_purges_and_keeps_everything_els
     let mut fleet = Fleet::new().await;
     let port = varnish::port();
     fleet.set("LOGGIA_CDN_VARNISH_URLS", varnish::address(port));
+    fleet.set("LOGGIA_PROXY_CDN_ADDRESSES", "127.0.0.1/32");
     let (_api, edge) = (fleet.start_api().await, fleet.start_edge().await);
     let varnish = Varnish::start(fleet.dir.path(), port, fleet.edge_port());
     let visitor = Visitor::new(varnish.port());
@@ -94,6 +85,12 @@ async fn a_varnish_in_front_follows_promotes_and_purges_and_keeps_everything_els
     settled(&fleet).await;
     assert_eq!(cached(&visitor, "shop.localhost", "/").await.body, "two");
     still_hits(&visitor, "blog.localhost", &["/", "/a.css"]).await;
+
+    // A preview changes nothing of production.
+    fleet.upload(&shop, &[("index.html", "next")], Some("next")).await;
+    shows(&visitor, "next--shop.localhost", "next").await;
+    settled(&fleet).await;
+    still_hits(&visitor, "shop.localhost", &["/"]).await;
 
     // A roll back.
     fleet.api.roll_back(&slug("shop")).await.unwrap();
