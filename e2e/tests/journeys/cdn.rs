@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use loggia_e2e::eventually;
 use loggia_e2e::fleet::{Fleet, SOON, slug};
+use loggia_e2e::process::loggia;
 use loggia_e2e::varnish::{self, Varnish};
 use loggia_e2e::visitor::{Answer, Visitor};
 use loggia_types::api::CreatedProject;
@@ -18,20 +20,9 @@ use loggia_types::purge::PurgeRequest;
 /// the same time.
 const FOLLOWS_WITHIN: Duration = Duration::from_secs(5);
 
-/// What an edge tells a CDN that it trusts, as long as it does not do so by itself.
-fn headers(project: &CreatedProject) -> String {
-    let id = project.project.id;
-    format!(
-        "/*
-  Surrogate-Key: p-{id} a-{id}-production css
-  Surrogate-Control: max-age=31536000, stale-while-revalidate=60, stale-if-error=604800
-"
-    )
-}
-
 async fn deploy(fleet: &Fleet, project: &CreatedProject, text: &str) {
-    let headers = headers(project);
-    let files = [("index.html", text), ("a.css", "a {}"), ("_headers", headers.as_str())];
+    let headers = "/*\n  Surrogate-Key: news\n";
+    let files = [("index.html", text), ("a.css", "a {}"), ("_headers", headers)];
     fleet.upload(project, &files, None).await;
 }
 
@@ -44,6 +35,7 @@ async fn cached(visitor: &Visitor, host: &str, path: &str) -> Answer {
     .await
 }
 
+/// How long it took until the page was seen.
 async fn shows(visitor: &Visitor, host: &str, text: &str) -> Duration {
     let begin = Instant::now();
     eventually("the CDN shows the page", SOON, || async {
@@ -67,6 +59,7 @@ async fn a_varnish_in_front_follows_promotes_and_purges_and_keeps_everything_els
     let mut fleet = Fleet::new().await;
     let port = varnish::port();
     fleet.set("LOGGIA_CDN_VARNISH_URLS", varnish::address(port));
+    fleet.set("LOGGIA_PROXY_CDN_ADDRESSES", "127.0.0.1/32");
     let (_api, edge) = (fleet.start_api().await, fleet.start_edge().await);
     let varnish = Varnish::start(fleet.dir.path(), port, fleet.edge_port());
     let visitor = Visitor::new(varnish.port());
@@ -93,6 +86,12 @@ async fn a_varnish_in_front_follows_promotes_and_purges_and_keeps_everything_els
     assert_eq!(cached(&visitor, "shop.localhost", "/").await.body, "two");
     still_hits(&visitor, "blog.localhost", &["/", "/a.css"]).await;
 
+    // A preview changes nothing of production.
+    fleet.upload(&shop, &[("index.html", "next")], Some("next")).await;
+    shows(&visitor, "next--shop.localhost", "next").await;
+    settled(&fleet).await;
+    still_hits(&visitor, "shop.localhost", &["/"]).await;
+
     // A roll back.
     fleet.api.roll_back(&slug("shop")).await.unwrap();
     let took = shows(&visitor, "shop.localhost", "one").await;
@@ -103,8 +102,8 @@ async fn a_varnish_in_front_follows_promotes_and_purges_and_keeps_everything_els
     for path in ["/", "/a.css"] {
         cached(&visitor, "shop.localhost", path).await;
     }
-    let urls = Some(vec!["https://SHOP.localhost/a.css".to_owned()]);
-    purge(&fleet, &PurgeRequest { urls, ..PurgeRequest::default() }).await;
+    let said = command(&fleet, &["--project", "shop", "--url", "https://SHOP.localhost/a.css"]);
+    assert_eq!(said, "purged: shop.localhost/a.css\n");
     misses(&visitor, "shop.localhost", "/a.css").await;
     still_hits(&visitor, "shop.localhost", &["/"]).await;
     settled(&fleet).await;
@@ -125,6 +124,13 @@ async fn a_varnish_in_front_follows_promotes_and_purges_and_keeps_everything_els
     })
     .await;
     still_hits(&visitor, "blog.localhost", &["/", "/a.css"]).await;
+}
+
+/// `loggia purge`, and what it prints.
+fn command(fleet: &Fleet, args: &[&str]) -> String {
+    let command = Command::new(loggia()).arg("purge").args(args).envs(fleet.command_line()).output().unwrap();
+    assert!(command.status.success(), "{}", String::from_utf8_lossy(&command.stderr));
+    String::from_utf8(command.stdout).unwrap()
 }
 
 async fn purge(fleet: &Fleet, body: &PurgeRequest) {
