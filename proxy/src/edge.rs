@@ -16,7 +16,7 @@ use tracing::info;
 use crate::access_log::AccessLog;
 use crate::admin::{self, Admin, AdminListen};
 use crate::admission::Admission;
-use crate::config::{Config, HttpsConfig};
+use crate::config::Config;
 use crate::listen::{self, Endpoint, Gate};
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
@@ -25,7 +25,7 @@ use crate::record::Observer;
 use crate::routes::journal::Journal;
 use crate::routes::{Routes, events};
 use crate::service::EdgeService;
-use crate::tls;
+use crate::tls::{self, Certificates, Shelf};
 
 /// Idle connections to the store that are kept for the next miss.
 const STORE_CONNECTIONS_IDLE_MAX: usize = 256;
@@ -82,6 +82,7 @@ impl Edge {
             endpoints,
             http_addr,
             https_addr,
+            certificates,
             app,
             gate,
             api,
@@ -96,6 +97,9 @@ impl Edge {
         if let Some(AdminSocket { listener, .. }) = admin {
             let (metrics, routes, stopping) = (Arc::clone(&metrics), routes.clone(), shutdown.clone());
             runtime.handle().spawn(admin::serve(listener, Admin { metrics, routes, manifests, stopping }));
+        }
+        if let Some((certificates, shelf)) = certificates {
+            runtime.handle().spawn(tls::follow(certificates, shelf, Arc::clone(&metrics)));
         }
         let stop_events = CancellationToken::new();
         let _stop_events = stop_events.clone().drop_guard();
@@ -113,6 +117,7 @@ struct Prepared {
     endpoints: Vec<Endpoint>,
     http_addr: SocketAddr,
     https_addr: Option<SocketAddr>,
+    certificates: Option<(Arc<Certificates>, Shelf)>,
     app: HttpProxy<EdgeService>,
     gate: Gate,
     api: EdgeClient,
@@ -130,14 +135,17 @@ struct AdminSocket {
 
 impl Prepared {
     async fn new(config: Config) -> anyhow::Result<Self> {
+        let metrics = Metrics::new(config.threads);
+        // First, for a mistake in it is told before a port is bound.
+        let tls = config.https.as_ref().map(|https| Certificates::load(https, &metrics)).transpose()?;
+        let (tls, shelf) = tls.unzip();
+
         let http = listen::bind(config.http_listen)?;
         let http_addr = http.local_addr()?;
-        let https = config.https.as_ref().map(bind_https).transpose()?;
-        let https_addr = https.as_ref().map(|endpoint| endpoint.listener.local_addr()).transpose()?;
-
+        let https = config.https.as_ref().map(|https| listen::bind(https.listen)).transpose()?;
+        let https_addr = https.as_ref().map(TcpListener::local_addr).transpose()?;
         let admin = bind_admin(config.admin_listen)?;
 
-        let metrics = Metrics::new(config.threads);
         let access_log = AccessLog::start(&config.access_log, Arc::clone(&metrics))
             .context("starting the thread that writes the access log")?;
         let origin = Origin::new(&config.store)?;
@@ -164,11 +172,13 @@ impl Prepared {
             observer: Observer { metrics: Arc::clone(&metrics), access_log: access_log.clone() },
         };
         let app = proxy(service);
+        let https = https.map(|listener| Endpoint { listener, tls: tls.clone() });
         let endpoints = std::iter::once(Endpoint { listener: http, tls: None }).chain(https).collect();
         Ok(Self {
             endpoints,
             http_addr,
             https_addr,
+            certificates: tls.zip(shelf),
             app,
             gate,
             api,
@@ -186,11 +196,6 @@ fn bind_admin(listen: AdminListen) -> anyhow::Result<Option<AdminSocket>> {
     let listener = listen::bind(address).context("LOGGIA_PROXY_ADMIN_LISTEN")?;
     let addr = listener.local_addr()?;
     Ok(Some(AdminSocket { listener, addr }))
-}
-
-fn bind_https(https: &HttpsConfig) -> anyhow::Result<Endpoint> {
-    let tls = tls::acceptor(https)?;
-    Ok(Endpoint { listener: listen::bind(https.listen)?, tls: Some(tls) })
 }
 
 fn proxy(service: EdgeService) -> HttpProxy<EdgeService> {

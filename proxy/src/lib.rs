@@ -1,7 +1,8 @@
 //! The edge: answers visitors, from a hostname to the bytes of a file.
 //!
 //! ```text
-//! listen      sockets, TLS, draining
+//! listen      sockets, draining
+//! tls/        certificates, chosen by name
 //! connection/ what a client may send, and how slowly; strict heads and bodies
 //! service     the proxy's phases: they do what has to be done
 //!   plan        what that is: look up, decide
@@ -44,5 +45,5 @@ pub mod tls;
 pub use access_log::{AccessLogConfig, AccessLogTarget, SampleRate};
 pub use admin::AdminListen;
 pub use client_address::TrustedHops;
-pub use config::{Config, HttpsConfig, Protection};
+pub use config::{CertificateFiles, Config, HttpsConfig, Protection};
 pub use edge::{Edge, run};

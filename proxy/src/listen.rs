@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::Context;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use pingora::apps::HttpServerApp;
-use pingora::listeners::tls::Acceptor;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::{GetSocketDigest, SocketDigest, Stream};
 use pingora::proxy::HttpProxy;
@@ -25,6 +24,7 @@ use crate::connection::open::{OpenConnections, Ticket};
 use crate::connection::{self, Timing};
 use crate::metrics::{HandshakeFailure, Metrics};
 use crate::service::EdgeService;
+use crate::tls::Certificates;
 
 /// Connections that the kernel holds until we take them; it caps this at `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
@@ -58,7 +58,7 @@ pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// One listening socket, with TLS or without.
 pub(crate) struct Endpoint {
     pub listener: TcpListener,
-    pub tls: Option<Arc<Acceptor>>,
+    pub tls: Option<Arc<Certificates>>,
 }
 
 /// An office of 170 people with six connections each.
@@ -172,7 +172,7 @@ impl Connections {
         }
     }
 
-    fn take(&self, stream: TcpStream, peer: SocketAddr, tls: Option<&Arc<Acceptor>>) {
+    fn take(&self, stream: TcpStream, peer: SocketAddr, tls: Option<&Arc<Certificates>>) {
         let Some(ticket) = self.gate.enter(peer) else {
             if tls.is_none() {
                 // It goes into the socket's buffer or nowhere.
@@ -187,7 +187,7 @@ impl Connections {
         });
     }
 
-    async fn serve(self, stream: TcpStream, peer: SocketAddr, tls: Option<Arc<Acceptor>>) {
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, tls: Option<Arc<Certificates>>) {
         let _open = self.metrics.connection_opened(tls.is_some());
         let timing = self.gate.timing;
         let stream: Stream = match tls {
@@ -201,18 +201,15 @@ impl Connections {
     }
 }
 
-async fn handshake(tls: &Acceptor, stream: L4Stream, limit: Duration) -> Result<Stream, HandshakeFailure> {
-    match tokio::time::timeout(limit, tls.tls_handshake(stream)).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(error)) => {
-            debug!(%error, "A TLS handshake failed: {error}");
-            Err(HandshakeFailure::Refused)
-        }
-        Err(_) => {
-            debug!("A TLS handshake took too long");
-            Err(HandshakeFailure::Timeout)
-        }
-    }
+async fn handshake(
+    tls: &Certificates,
+    stream: L4Stream,
+    limit: Duration,
+) -> Result<Stream, HandshakeFailure> {
+    tokio::time::timeout(limit, tls.handshake(stream)).await.unwrap_or_else(|_| {
+        debug!("A TLS handshake took too long");
+        Err(HandshakeFailure::Timeout)
+    })
 }
 
 fn prepare(stream: TcpStream, peer: SocketAddr) -> L4Stream {
