@@ -31,6 +31,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Worker threads; 0 means one per core.
     pub threads: usize,
+    /// How long downloads may go on after another process has taken over.
+    pub handover_drain: Duration,
     pub protection: Protection,
 }
 
@@ -95,6 +97,7 @@ impl Config {
             store: store_from_env(env),
             state_dir: env.parsed("LOGGIA_PROXY_STATE_DIR", "/var/lib/loggia/proxy"),
             threads: env.parsed("LOGGIA_PROXY_THREADS", "0"),
+            handover_drain: secs(env, "LOGGIA_PROXY_RELOAD_DRAIN_SECS", "3600"),
             protection: Protection::from_env(env),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use loggia_client::EdgeClient;
@@ -17,6 +18,7 @@ use crate::access_log::AccessLog;
 use crate::admin::{self, Admin, AdminListen};
 use crate::admission::Admission;
 use crate::config::Config;
+use crate::handover::{Place, Role, Sockets};
 use crate::listen::{self, Endpoint, Gate};
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
@@ -29,6 +31,34 @@ use crate::tls::{self, Certificates, Shelf};
 
 /// Idle connections to the store that are kept for the next miss.
 const STORE_CONNECTIONS_IDLE_MAX: usize = 256;
+
+/// How an edge is told to end. Both can happen, in this order: a process that has been replaced may be stopped.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// Another process accepts connections now: what is open may take its time.
+    pub handed_over: CancellationToken,
+    /// Nobody comes after us, and somebody waits for the end.
+    pub stop: CancellationToken,
+}
+
+impl Ending {
+    pub fn new(stop: CancellationToken) -> Self {
+        Self { handed_over: CancellationToken::new(), stop }
+    }
+
+    pub(crate) fn is_handover(&self) -> bool {
+        self.handed_over.is_cancelled() && !self.stop.is_cancelled()
+    }
+
+    /// Drops `work` when the end begins.
+    pub(crate) async fn run_until_begun(&self, work: impl Future<Output = ()>) {
+        tokio::select! {
+            () = self.handed_over.cancelled() => {}
+            () = self.stop.cancelled() => {}
+            () = work => {}
+        }
+    }
+}
 
 /// Runs an edge until `shutdown`: binds, serves, lets running requests finish.
 ///
@@ -54,10 +84,20 @@ impl std::fmt::Debug for Edge {
 impl Edge {
     /// Prepares everything that can fail.
     pub async fn bind(config: Config) -> anyhow::Result<Self> {
+        Self::bind_on(config, &mut Sockets::default()).await
+    }
+
+    /// As [`Edge::bind`], with the sockets of a predecessor where it had some.
+    pub(crate) async fn bind_on(config: Config, sockets: &mut Sockets) -> anyhow::Result<Self> {
         loggia_runtime::install_crypto_provider();
         let runtime = OwnRuntime::start(config.threads)?;
-        let prepared = runtime.handle().spawn(async move { Prepared::new(config).await });
-        let prepared = prepared.await.context("the edge failed while starting")??;
+        let mut taken = std::mem::take(sockets);
+        let prepared = runtime.handle().spawn(async move {
+            let prepared = Prepared::new(config, &mut taken).await;
+            prepared.map(|prepared| (prepared, taken))
+        });
+        let (prepared, used) = prepared.await.context("the edge failed while starting")??;
+        *sockets = used;
         Ok(Self { runtime, prepared })
     }
 
@@ -77,6 +117,11 @@ impl Edge {
 
     /// Serves until `shutdown`, then lets running requests finish.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        self.serve_until(Ending::new(shutdown)).await
+    }
+
+    /// Serves until the end begins, then lets running requests finish.
+    pub async fn serve_until(self, ending: Ending) -> anyhow::Result<()> {
         let Self { runtime, prepared } = self;
         let Prepared {
             endpoints,
@@ -91,20 +136,30 @@ impl Edge {
             admin,
             metrics,
             access_log,
+            handover_drain,
         } = prepared;
         let admin_addr = admin.as_ref().map(|admin| admin.addr);
         info!(%http_addr, ?https_addr, ?admin_addr, "The edge serves on {http_addr}");
         if let Some(AdminSocket { listener, .. }) = admin {
-            let (metrics, routes, stopping) = (Arc::clone(&metrics), routes.clone(), shutdown.clone());
-            runtime.handle().spawn(admin::serve(listener, Admin { metrics, routes, manifests, stopping }));
+            let (metrics, routes, stopping) = (Arc::clone(&metrics), routes.clone(), ending.stop.clone());
+            let serve = admin::serve(listener, Admin { metrics, routes, manifests, stopping });
+            // Who asks wants to know of the process that takes visitors.
+            let handed_over = ending.handed_over.clone();
+            runtime.handle().spawn(async move { handed_over.run_until_cancelled(serve).await });
         }
         if let Some((certificates, shelf)) = certificates {
             runtime.handle().spawn(tls::follow(certificates, shelf, Arc::clone(&metrics)));
         }
         let stop_events = CancellationToken::new();
         let _stop_events = stop_events.clone().drop_guard();
+        let (handed_over, journal_of) = (ending.handed_over.clone(), routes.clone());
+        runtime.handle().spawn(async move {
+            handed_over.cancelled().await;
+            journal_of.hand_over_journal();
+        });
         runtime.handle().spawn(events::follow(api, routes, stop_events));
-        let serving = runtime.handle().spawn(listen::serve(app, gate, endpoints, metrics, shutdown));
+        let serving = listen::serve(app, gate, endpoints, metrics, ending, handover_drain);
+        let serving = runtime.handle().spawn(serving);
         serving.await.context("the edge failed while serving")?;
         access_log.flush().await;
         info!("The edge has stopped");
@@ -126,6 +181,7 @@ struct Prepared {
     admin: Option<AdminSocket>,
     metrics: Arc<Metrics>,
     access_log: AccessLog,
+    handover_drain: Duration,
 }
 
 struct AdminSocket {
@@ -134,17 +190,19 @@ struct AdminSocket {
 }
 
 impl Prepared {
-    async fn new(config: Config) -> anyhow::Result<Self> {
+    async fn new(config: Config, sockets: &mut Sockets) -> anyhow::Result<Self> {
         let metrics = Metrics::new(config.threads);
         // First, for a mistake in it is told before a port is bound.
         let tls = config.https.as_ref().map(|https| Certificates::load(https, &metrics)).transpose()?;
         let (tls, shelf) = tls.unzip();
 
-        let http = listen::bind(config.http_listen)?;
+        let http = sockets.listen(Place { role: Role::Http, address: config.http_listen })?;
         let http_addr = http.local_addr()?;
-        let https = config.https.as_ref().map(|https| listen::bind(https.listen)).transpose()?;
+        let https_place =
+            config.https.as_ref().map(|https| Place { role: Role::Https, address: https.listen });
+        let https = https_place.map(|place| sockets.listen(place)).transpose()?;
         let https_addr = https.as_ref().map(TcpListener::local_addr).transpose()?;
-        let admin = bind_admin(config.admin_listen)?;
+        let admin = bind_admin(config.admin_listen, sockets)?;
 
         let access_log = AccessLog::start(&config.access_log, Arc::clone(&metrics))
             .context("starting the thread that writes the access log")?;
@@ -187,13 +245,15 @@ impl Prepared {
             admin,
             metrics,
             access_log,
+            handover_drain: config.handover_drain,
         })
     }
 }
 
-fn bind_admin(listen: AdminListen) -> anyhow::Result<Option<AdminSocket>> {
+fn bind_admin(listen: AdminListen, sockets: &mut Sockets) -> anyhow::Result<Option<AdminSocket>> {
     let AdminListen::On(address) = listen else { return Ok(None) };
-    let listener = listen::bind(address).context("LOGGIA_PROXY_ADMIN_LISTEN")?;
+    let listener =
+        sockets.listen(Place { role: Role::Admin, address }).context("LOGGIA_PROXY_ADMIN_LISTEN")?;
     let addr = listener.local_addr()?;
     Ok(Some(AdminSocket { listener, addr }))
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! listen      sockets, draining
 //! tls/        certificates, chosen by name
+//! handover/   the next process takes over the sockets
 //! connection/ what a client may send, and how slowly; strict heads and bodies
 //! service     the proxy's phases: they do what has to be done
 //!   plan        what that is: look up, decide
@@ -29,6 +30,7 @@ pub mod config;
 mod connection;
 mod edge;
 mod fetch;
+mod handover;
 mod hints;
 mod listen;
 mod manifests;
@@ -46,4 +48,5 @@ pub use access_log::{AccessLogConfig, AccessLogTarget, SampleRate};
 pub use admin::AdminListen;
 pub use client_address::TrustedHops;
 pub use config::{CertificateFiles, Config, HttpsConfig, Protection};
-pub use edge::{Edge, run};
+pub use edge::{Edge, Ending, run};
+pub use handover::run_replaceable;

@@ -22,6 +22,7 @@ use crate::config::Protection;
 use crate::connection::counters::{Counters, count};
 use crate::connection::open::{OpenConnections, Ticket};
 use crate::connection::{self, Timing};
+use crate::edge::Ending;
 use crate::metrics::{HandshakeFailure, Metrics};
 use crate::service::EdgeService;
 use crate::tls::Certificates;
@@ -121,30 +122,35 @@ fn descriptors(needed: u64) -> u64 {
     if soft < raised && setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() { raised } else { soft }
 }
 
-/// Serves until `shutdown`, then drains.
+/// Serves until the end begins, then drains.
 pub(crate) async fn serve(
     app: HttpProxy<EdgeService>,
     gate: Gate,
     endpoints: Vec<Endpoint>,
     metrics: Arc<Metrics>,
-    shutdown: CancellationToken,
+    ending: Ending,
+    handover_drain: Duration,
 ) {
     let (stopping, is_stopping) = watch::channel(false);
-    let (app, gate) = (Arc::new(app), Arc::new(gate));
-    let connections = Connections { app, gate, tracker: TaskTracker::new(), metrics, is_stopping };
+    let (app, gate, tracker) = (Arc::new(app), Arc::new(gate), TaskTracker::new());
+    let idle_end = CancellationToken::new();
+    let connections = Connections { app, gate, tracker, metrics, is_stopping, idle_end: idle_end.clone() };
     let accepting = TaskTracker::new();
     for endpoint in endpoints {
         let accept = connections.clone().accept(endpoint);
-        let shutdown = shutdown.clone();
-        accepting.spawn(async move { shutdown.run_until_cancelled(accept).await });
+        let ending = ending.clone();
+        accepting.spawn(async move { ending.run_until_begun(accept).await });
     }
-    shutdown.cancelled().await;
     accepting.close();
     accepting.wait().await;
 
     let _ = stopping.send(true);
     connections.app.http_cleanup().await;
     connections.tracker.close();
+    if ending.is_handover() {
+        connections.leave(&ending, handover_drain).await;
+    }
+    idle_end.cancel();
     if tokio::time::timeout(DRAIN_MAX, connections.tracker.wait()).await.is_err() {
         warn!("The edge cuts {} connections that did not finish in time", connections.tracker.len());
     }
@@ -157,9 +163,23 @@ struct Connections {
     tracker: TaskTracker,
     metrics: Arc<Metrics>,
     is_stopping: watch::Receiver<bool>,
+    /// Connections that wait for a request end too. A request may be on its way just then, so this is for when there
+    /// is no time to wait for it.
+    idle_end: CancellationToken,
 }
 
 impl Connections {
+    /// Lets each connection end with what it is at, for another process takes the next ones: who is kept alive is told to
+    /// come again with his next answer.
+    async fn leave(&self, ending: &Ending, limit: Duration) {
+        info!("The edge accepts no more; {} connections end with what they are at", self.tracker.len());
+        tokio::select! {
+            () = self.tracker.wait() => {}
+            () = tokio::time::sleep(limit) => warn!("Connections are still open after {limit:?}"),
+            () = ending.stop.cancelled() => {}
+        }
+    }
+
     async fn accept(self, endpoint: Endpoint) {
         loop {
             match endpoint.listener.accept().await {
@@ -197,7 +217,7 @@ impl Connections {
                 Err(failure) => return self.metrics.handshake_failures.count(failure),
             },
         };
-        connection::serve(stream, &self.app, timing, &self.metrics, self.is_stopping).await;
+        connection::serve(stream, &self.app, timing, &self.metrics, self.is_stopping, self.idle_end).await;
     }
 }
 

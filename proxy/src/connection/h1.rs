@@ -9,6 +9,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::HttpProxy;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Loan};
 use super::framing::Framing;
@@ -22,7 +23,10 @@ pub(crate) struct Http1<'c> {
     pub app: &'c Arc<HttpProxy<EdgeService>>,
     pub timing: Timing,
     pub metrics: &'c Metrics,
+    /// The next answer is the last one.
     pub is_stopping: watch::Receiver<bool>,
+    /// And no request is waited for.
+    pub idle_end: CancellationToken,
 }
 
 /// What comes next on a connection.
@@ -96,7 +100,7 @@ impl Http1<'_> {
         tokio::select! {
             biased;
             read = timeout(patience, client.read_more(unread)) => matches!(read, Ok(Ok(1..))),
-            _ = self.is_stopping.wait_for(|is_stopping| *is_stopping) => false,
+            () = self.idle_end.cancelled() => false,
         }
     }
 

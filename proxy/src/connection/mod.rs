@@ -36,6 +36,7 @@ use std::time::Duration;
 use pingora::protocols::{ALPN, Ssl, Stream};
 use pingora::proxy::HttpProxy;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use self::client::Client;
 use self::h1::Http1;
@@ -80,11 +81,12 @@ pub(crate) async fn serve(
     timing: Timing,
     metrics: &Metrics,
     is_stopping: watch::Receiver<bool>,
+    idle_end: CancellationToken,
 ) {
     let client = Client::new(stream, timing.send);
     if matches!(client.selected_alpn_proto(), Some(ALPN::H2)) {
         Http2 { app, timing, is_stopping }.serve(client).await;
     } else {
-        Http1 { app, timing, metrics, is_stopping }.serve(client).await;
+        Http1 { app, timing, metrics, is_stopping, idle_end }.serve(client).await;
     }
 }

@@ -92,6 +92,7 @@ impl World {
             store: store_config.clone(),
             state_dir: dir.path().join("state"),
             threads: 2,
+            handover_drain: Duration::from_secs(60),
             protection: Protection::default(),
         };
         adjust(&mut config, dir.path());
