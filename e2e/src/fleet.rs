@@ -108,7 +108,12 @@ impl Fleet {
     }
 
     pub async fn start_edge(&self) -> Process {
-        let process = self.start("edge", "proxy");
+        self.start_edge_at(&loggia()).await
+    }
+
+    /// Starts an edge by a path to the binary.
+    pub async fn start_edge_at(&self, program: &Path) -> Process {
+        let process = Process::start("edge", self.dir.path(), program, &["proxy"], &self.environment("edge"));
         eventually("the edge listens", SOON, || self.visitor.try_get("localhost", "/.loggia/health")).await;
         process
     }

@@ -8,6 +8,7 @@
 pub mod dns;
 pub mod fleet;
 pub mod forge;
+pub mod generations;
 pub mod http1;
 pub mod process;
 pub mod projects;

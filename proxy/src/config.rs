@@ -32,6 +32,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Worker threads; 0 means one per core.
     pub threads: usize,
+    /// How long downloads may go on after another process has taken over.
+    pub handover_drain: Duration,
     pub protection: Protection,
     pub cache: CacheConfig,
     pub cdn: CdnConfig,
@@ -128,6 +130,15 @@ pub struct Protection {
 #[derive(Debug, Clone)]
 pub struct HttpsConfig {
     pub listen: SocketAddr,
+    /// Shown to clients that ask for a name of which `dir` has none, or for none at all.
+    pub default: Option<CertificateFiles>,
+    /// Certificates that are chosen by name.
+    pub dir: Option<PathBuf>,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CertificateFiles {
     /// PEM, the server's certificate first.
     pub cert: PathBuf,
     /// PEM.
@@ -151,6 +162,7 @@ impl Config {
             store: store_from_env(env),
             state_dir: env.parsed("LOGGIA_PROXY_STATE_DIR", "/var/lib/loggia/proxy"),
             threads: env.parsed("LOGGIA_PROXY_THREADS", "0"),
+            handover_drain: secs(env, "LOGGIA_PROXY_RELOAD_DRAIN_SECS", "3600"),
             protection: Protection::from_env(env),
             cache: CacheConfig::from_env(env),
             cdn: CdnConfig::from_env(env),
@@ -233,13 +245,18 @@ fn https_from_env(env: &mut Env) -> Option<HttpsConfig> {
     let listen = env.optional("LOGGIA_PROXY_TLS_LISTEN", "0.0.0.0:8443");
     let cert = env.optional("LOGGIA_PROXY_TLS_CERT", "/etc/loggia/tls.crt");
     let key = env.optional("LOGGIA_PROXY_TLS_KEY", "/etc/loggia/tls.key");
-    match (listen, cert, key) {
-        (None, None, None) => None,
-        (Some(listen), Some(cert), Some(key)) => Some(HttpsConfig { listen, cert, key }),
+    let dir = env.optional("LOGGIA_PROXY_TLS_DIR", "/etc/loggia/certs");
+    let is_half = cert.is_some() != key.is_some();
+    let default = cert.zip(key).map(|(cert, key)| CertificateFiles { cert, key });
+    match (listen, default, dir) {
+        (None, None, None) if !is_half => None,
+        (Some(listen), default, dir) if !is_half && (default.is_some() || dir.is_some()) => {
+            Some(HttpsConfig { listen, default, dir })
+        }
         _ => {
             env.mistake(
-                "LOGGIA_PROXY_TLS_LISTEN, LOGGIA_PROXY_TLS_CERT and LOGGIA_PROXY_TLS_KEY belong together: \
-                 set all of them or none"
+                "HTTPS needs LOGGIA_PROXY_TLS_LISTEN, and LOGGIA_PROXY_TLS_CERT with LOGGIA_PROXY_TLS_KEY or \
+                 LOGGIA_PROXY_TLS_DIR or all three: set them or none"
                     .to_owned(),
             );
             None
@@ -326,9 +343,25 @@ mod tests {
 
     #[test]
     fn tls_settings_belong_together() {
-        let mut incomplete = env(&[("LOGGIA_PROXY_TLS_LISTEN", "0.0.0.0:8443")]);
-        Config::from_env(&mut incomplete);
-        let message = incomplete.finish().expect_err("a certificate is missing").to_string();
-        assert!(message.contains("LOGGIA_PROXY_TLS_CERT"), "{message}");
+        let (listen, dir) = (("LOGGIA_PROXY_TLS_LISTEN", "0.0.0.0:8443"), ("LOGGIA_PROXY_TLS_DIR", "/certs"));
+        let (cert, key) = (("LOGGIA_PROXY_TLS_CERT", "/tls.crt"), ("LOGGIA_PROXY_TLS_KEY", "/tls.key"));
+        let cases: [(&[(&str, &str)], bool); 9] = [
+            (&[], true),
+            (&[listen, cert, key], true),
+            (&[listen, dir], true),
+            (&[listen, cert, key, dir], true),
+            (&[listen], false),
+            (&[cert, key], false),
+            (&[dir], false),
+            (&[listen, cert], false),
+            (&[listen, key, dir], false),
+        ];
+        for (values, is_right) in cases {
+            let mut env = env(values);
+            let config = Config::from_env(&mut env);
+            assert_eq!(config.https.is_some(), is_right && !values.is_empty(), "{values:?}");
+            let message = env.finish().map_or_else(|error| error.to_string(), |()| String::new());
+            assert_eq!(message.contains("LOGGIA_PROXY_TLS_CERT"), !is_right, "{values:?}: {message}");
+        }
     }
 }

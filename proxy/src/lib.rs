@@ -1,7 +1,9 @@
 //! The edge: answers visitors, from a hostname to the bytes of a file.
 //!
 //! ```text
-//! listen      sockets, TLS, draining
+//! listen      sockets, draining
+//! tls/        certificates, chosen by name
+//! handover/   the next process takes over the sockets
 //! connection/ what a client may send, and how slowly; strict heads and bodies
 //! at_hand     the fast way: what was answered before, by answers/
 //! service     the proxy's phases: they do what has to be done
@@ -37,6 +39,7 @@ mod connection;
 mod edge;
 mod fetch;
 mod files;
+mod handover;
 mod hints;
 mod listen;
 mod manifests;
@@ -54,5 +57,6 @@ pub mod tls;
 pub use access_log::{AccessLogConfig, AccessLogTarget, SampleRate};
 pub use admin::AdminListen;
 pub use client_address::TrustedHops;
-pub use config::{CacheConfig, CdnConfig, Config, EdgeName, HttpsConfig, Protection};
-pub use edge::{Edge, run};
+pub use config::{CacheConfig, CdnConfig, CertificateFiles, Config, EdgeName, HttpsConfig, Protection};
+pub use edge::{Edge, Ending, run};
+pub use handover::run_replaceable;

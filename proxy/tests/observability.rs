@@ -7,10 +7,11 @@ mod support;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use loggia_proxy::{AccessLogConfig, AccessLogTarget, AdminListen, Config, HttpsConfig, tls};
+use loggia_proxy::{AccessLogConfig, AccessLogTarget, AdminListen, Config};
 use serde_json::{Value, json};
 use support::faulty_store::Fault;
 use support::http::{Answer, Connection, ask};
+use support::https::with_https;
 use support::openmetrics::Exposition;
 use support::{HOST, RunningEdge, World, eventually, without_cache};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -156,11 +157,7 @@ async fn a_visitor_who_leaves_is_no_fault_of_the_store() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_counted_while_they_are_open() {
-    let world = settled(&[("index.html", b"hello")], |config, dir| {
-        let (cert, key) = tls::ensure_self_signed(dir, &config.base_domain).unwrap();
-        config.https = Some(HttpsConfig { listen: ([127, 0, 0, 1], 0).into(), cert, key });
-    })
-    .await;
+    let world = settled(&[("index.html", b"hello")], with_https).await;
     let open = async || metrics(&world).await.get(r#"loggia_proxy_connections{listener="http"}"#);
     let mut connection = Connection::open(world.edge.addr).await;
     connection.send(&format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;

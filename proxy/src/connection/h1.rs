@@ -12,6 +12,7 @@ use pingora::proxy::HttpProxy;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Loan};
 use super::deadline::Deadline;
@@ -30,7 +31,10 @@ pub(crate) struct Http1<'c> {
     pub app: &'c Arc<HttpProxy<Phases>>,
     pub edge: &'c EdgeService,
     pub timing: Timing,
+    /// The next answer is the last one.
     pub is_stopping: watch::Receiver<bool>,
+    /// And no request is waited for.
+    pub idle_end: CancellationToken,
 }
 
 /// What comes next on a connection.
@@ -49,18 +53,20 @@ impl Http1<'_> {
         let mut unread = BytesMut::new();
         // Lines that differ each time, and later those of the log; kept, so that they cost no allocation.
         let mut lines = Vec::new();
-        let mut stopping = self.is_stopping.clone();
-        let mut stops = std::pin::pin!(stopping.wait_for(|is_stopping| *is_stopping));
+        // One for all requests, so that waiting for it is prepared once.
+        let mut idle_end = std::pin::pin!(self.idle_end.cancelled());
         let mut deadline = Deadline::after(self.timing.head);
         loop {
-            let head_len = match self.next_head(&mut client, &mut unread, &mut deadline, stops.as_mut()).await
-            {
-                Next::Head(len) => len,
-                Next::Refused(refusal) => return self.refuse(client, refusal, &unread).await,
-                Next::Nothing => return answer::leave(client).await,
-            };
+            let head_len =
+                match self.next_head(&mut client, &mut unread, &mut deadline, idle_end.as_mut()).await {
+                    Next::Head(len) => len,
+                    Next::Refused(refusal) => return self.refuse(client, refusal, &unread).await,
+                    Next::Nothing => return answer::leave(client).await,
+                };
             let now = Instant::now();
             let at_hand = peer.as_ref().and_then(|peer| self.at_hand(&unread[..head_len], peer, now));
+            // The phases say on the last answer that it is the last one.
+            let at_hand = at_hand.filter(|_| !self.is_stopping.has_changed().unwrap_or(true));
             if let Some((hit, address)) = at_hand {
                 let id = RequestId::random();
                 lines.clear();
@@ -93,7 +99,7 @@ impl Http1<'_> {
         client: &mut Client,
         unread: &mut BytesMut,
         deadline: &mut Deadline,
-        mut stops: std::pin::Pin<&mut impl Future>,
+        mut idle_end: std::pin::Pin<&mut impl Future>,
     ) -> Next {
         let mut has_begun = !unread.is_empty();
         if has_begun {
@@ -118,7 +124,7 @@ impl Http1<'_> {
                     false => return Next::Nothing,
                 },
                 // Nothing of a request has come: it is not ours any more.
-                _ = stops.as_mut(), if !has_begun => return Next::Nothing,
+                _ = idle_end.as_mut(), if !has_begun => return Next::Nothing,
             };
             match read {
                 Ok(1..) if has_begun => {}

@@ -38,6 +38,7 @@ use std::time::Duration;
 use pingora::protocols::{ALPN, Ssl, Stream};
 use pingora::proxy::HttpProxy;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use self::client::Client;
 use self::h1::Http1;
@@ -81,11 +82,12 @@ pub(crate) async fn serve(
     edge: &EdgeService,
     timing: Timing,
     is_stopping: watch::Receiver<bool>,
+    idle_end: CancellationToken,
 ) {
     let client = Client::new(stream, timing.send);
     if matches!(client.selected_alpn_proto(), Some(ALPN::H2)) {
         Http2 { app, timing, is_stopping }.serve(client).await;
     } else {
-        Http1 { app, edge, timing, is_stopping }.serve(client).await;
+        Http1 { app, edge, timing, is_stopping, idle_end }.serve(client).await;
     }
 }

@@ -172,6 +172,21 @@ impl Exposition {
             "reason",
             &metrics.handshake_failures,
         )?;
+        let certificates = metrics.certificates.get();
+        out.gauge("loggia_proxy_certificates", "Certificates in use", certificates.used)?;
+        out.gauge(
+            "loggia_proxy_certificates_faulty",
+            "Pairs of certificate and key that cannot be used as they are",
+            certificates.faulty,
+        )?;
+        if let Some(first_end) = certificates.first_end {
+            let mut family = out.family(
+                "loggia_proxy_certificates_first_end_seconds",
+                "When the first of the certificates in use ends, as Unix time",
+                MetricType::Gauge,
+            )?;
+            family.encode_gauge(&first_end)?;
+        }
         let turned_away = &metrics.turned_away;
         for (name, help, counter) in [
             ("connections_refused", "Connections over a limit", &turned_away.connections_refused),

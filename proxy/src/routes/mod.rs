@@ -222,6 +222,11 @@ impl Routes {
         self.shared.journal.errors()
     }
 
+    /// Changes are another process' to keep from here on.
+    pub(crate) fn hand_over_journal(&self) {
+        self.shared.journal.hand_over();
+    }
+
     /// Acts on an event of the api.
     pub(crate) async fn apply(&self, event: EdgeEvent) {
         self.shared.events_seen.fetch_add(1, Ordering::AcqRel);

@@ -95,6 +95,7 @@ impl World {
             store: store_config.clone(),
             state_dir: dir.path().join("state"),
             threads: 2,
+            handover_drain: Duration::from_secs(60),
             protection: Protection::default(),
             cache: CacheConfig::default(),
             cdn: CdnConfig::default(),
