@@ -19,6 +19,7 @@ use crate::tls::ServedName;
 /// A GET without anything that would need more than its answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plain<'r> {
+    pub protocol: &'static str,
     /// As it was sent.
     pub host: &'r [u8],
     /// A path and perhaps a query.

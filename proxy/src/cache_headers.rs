@@ -10,13 +10,15 @@ use crate::metrics::CacheResult;
 use crate::routes::Resolved;
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
-const X_CACHE_HITS: HeaderName = HeaderName::from_static("x-cache-hits");
+pub(crate) const X_CACHE_HITS: HeaderName = HeaderName::from_static("x-cache-hits");
 const X_SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+/// Cloudflare's name for the keys, with commas between them.
+const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 
 /// A CDN keeps answers until it is told otherwise: a promote purges them by key. Should that message be lost, a soft end
 /// lets it go on while it asks.
@@ -114,20 +116,23 @@ pub(crate) fn count(headers: &mut HeaderMap, age_secs: u64, hits: u64) {
     headers.insert(X_CACHE_HITS, hits.into());
 }
 
-/// Tells a CDN how to keep an answer, and under which names it is purged. Nobody else learns of it, whoever set it.
+/// Tells a CDN how to keep an answer, and under which names it is purged, unless others may get another one for the same
+/// request. Nobody else learns of it, whoever set it.
 pub(crate) fn address(
     headers: &mut HeaderMap,
     audience: Audience,
     Resolved { route, is_confirmed, .. }: &Resolved,
-    is_protected: bool,
+    is_for_everybody: bool,
 ) {
-    if audience == Audience::Public || is_protected || !may_be_stored(headers) {
-        for name in [SURROGATE_KEY, SURROGATE_CONTROL, CDN_CACHE_CONTROL] {
+    if audience == Audience::Public || !is_for_everybody || !may_be_stored(headers) {
+        for name in [SURROGATE_KEY, SURROGATE_CONTROL, CDN_CACHE_CONTROL, CACHE_TAG] {
             headers.remove(name);
         }
         return;
     }
     if let Some(keys) = keys(headers, route) {
+        let tags = keys.to_str().map(|keys| HeaderValue::try_from(keys.replace(' ', ",")));
+        headers.extend(tags.into_iter().flatten().map(|tags| (CACHE_TAG, tags)));
         headers.insert(SURROGATE_KEY, keys);
     }
     for name in [SURROGATE_CONTROL, CDN_CACHE_CONTROL] {
@@ -188,12 +193,12 @@ mod tests {
         Resolved { route: route().into(), slot: std::sync::Arc::default(), is_confirmed }
     }
 
-    fn addressed(audience: Audience, is_protected: bool, lines: &[(HeaderName, &str)]) -> [String; 3] {
+    fn addressed(audience: Audience, is_for_everybody: bool, lines: &[(HeaderName, &str)]) -> [String; 3] {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(name, value.parse().expect("a value"));
         }
-        address(&mut headers, audience, &resolved(true), is_protected);
+        address(&mut headers, audience, &resolved(true), is_for_everybody);
         [SURROGATE_KEY, SURROGATE_CONTROL, CDN_CACHE_CONTROL]
             .map(|name| headers.get(name).map_or("", |value| value.to_str().expect("ASCII")).to_owned())
     }
@@ -204,13 +209,13 @@ mod tests {
         let usual = FOR_A_CDN;
         let usual = usual.to_str().expect("ASCII");
         let of_rules = [(SURROGATE_KEY, "blog  news"), (SURROGATE_CONTROL, "max-age=60")];
-        assert_eq!(addressed(Audience::Public, false, &of_rules), none);
-        assert_eq!(addressed(Audience::Cdn, true, &of_rules), none);
-        assert_eq!(addressed(Audience::Cdn, false, &[(CACHE_CONTROL, "no-store")]), none);
-        assert_eq!(addressed(Audience::Cdn, false, &[(CACHE_CONTROL, "a, Private")]), none);
-        assert_eq!(addressed(Audience::Cdn, false, &[]), ["p-1 d-2", usual, usual].map(str::to_owned));
+        assert_eq!(addressed(Audience::Public, true, &of_rules), none);
+        assert_eq!(addressed(Audience::Cdn, false, &of_rules), none);
+        assert_eq!(addressed(Audience::Cdn, true, &[(CACHE_CONTROL, "no-store")]), none);
+        assert_eq!(addressed(Audience::Cdn, true, &[(CACHE_CONTROL, "a, Private")]), none);
+        assert_eq!(addressed(Audience::Cdn, true, &[]), ["p-1 d-2", usual, usual].map(str::to_owned));
         assert_eq!(
-            addressed(Audience::Cdn, false, &of_rules),
+            addressed(Audience::Cdn, true, &of_rules),
             ["p-1 d-2 blog news", "max-age=60", usual].map(str::to_owned)
         );
     }
@@ -218,9 +223,10 @@ mod tests {
     #[test]
     fn no_cdn_keeps_what_the_api_did_not_confirm() {
         let mut headers = HeaderMap::from_iter([(SURROGATE_CONTROL, HeaderValue::from_static("max-age=60"))]);
-        address(&mut headers, Audience::Cdn, &resolved(false), false);
+        address(&mut headers, Audience::Cdn, &resolved(false), true);
         assert_eq!(headers[SURROGATE_CONTROL], FOR_A_CDN_UNCONFIRMED);
         assert_eq!(headers[SURROGATE_KEY], "p-1 d-2");
+        assert_eq!(headers[CACHE_TAG], "p-1,d-2");
     }
 
     #[test]

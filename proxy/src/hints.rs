@@ -20,13 +20,16 @@ const HINTS: [&str; 3] = ["preload", "modulepreload", "preconnect"];
 /// HTTP/1.1 never gets them: software that does not know interim answers takes them for the final one (RFC 8297 §3), and
 /// browsers ignore them there. Frames and pages that are prefetched are left out because browsers ignore hints for them.
 pub(crate) fn are_understood(request: &RequestHeader) -> bool {
-    let is = |name, expected: &str| request.headers.get(name).is_none_or(|value| value == expected);
-    request.version == Version::HTTP_2
-        && request.method == Method::GET
-        && request.headers.contains_key(SEC_FETCH_MODE)
+    request.version == Version::HTTP_2 && request.method == Method::GET && act_on_them(&request.headers)
+}
+
+/// Whether a browser that sends these headers navigates.
+pub(crate) fn act_on_them(headers: &HeaderMap) -> bool {
+    let is = |name, expected: &str| headers.get(name).is_none_or(|value| value == expected);
+    headers.contains_key(SEC_FETCH_MODE)
         && is(SEC_FETCH_MODE, "navigate")
         && is(SEC_FETCH_DEST, "document")
-        && !request.headers.contains_key(SEC_PURPOSE)
+        && !headers.contains_key(SEC_PURPOSE)
 }
 
 /// Sends the hints of an answer's head, and takes them out of it.

@@ -133,7 +133,7 @@ impl EdgeService {
         resolved: &Resolved,
     ) -> Plan {
         let route = &resolved.route;
-        cache_headers::address(&mut response.parts.headers, visit.audience, resolved, response.is_protected);
+        cache_headers::address(&mut response.parts.headers, visit.audience, resolved, response.is_repeatable);
         let keep = keep(&response, head, visit, resolved);
         let Response { mut parts, body, is_protected, .. } = response;
         match body {

@@ -141,7 +141,7 @@ impl Observer {
                 method: "GET",
                 host: Some(route.hostname.as_str()),
                 target: plain.target,
-                protocol: "HTTP/1.1",
+                protocol: plain.protocol,
                 status: Some(status),
                 bytes: sent_bytes,
                 duration,

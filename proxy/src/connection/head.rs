@@ -164,6 +164,7 @@ pub(crate) fn plain(bytes: &[u8]) -> Option<Plain<'_>> {
     }
     let mut host = None;
     let mut plain = Plain {
+        protocol: "HTTP/1.1",
         host: b"",
         target,
         fields: Fields::default(),

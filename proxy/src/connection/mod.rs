@@ -86,7 +86,7 @@ pub(crate) async fn serve(
 ) {
     let client = Client::new(stream, timing.send);
     if matches!(client.selected_alpn_proto(), Some(ALPN::H2)) {
-        Http2 { app, timing, is_stopping }.serve(client).await;
+        Http2 { app, edge, timing, is_stopping }.serve(client).await;
     } else {
         Http1 { app, edge, timing, is_stopping, idle_end }.serve(client).await;
     }
