@@ -19,9 +19,6 @@ use super::deadline::Deadline;
 use super::framing::Framing;
 use super::head::{self, Scan};
 use super::{Timing, answer, body};
-use crate::answers::Hit;
-use crate::at_hand::Peer;
-use crate::client_address::ClientAddress;
 use crate::metrics::{CacheResult, MethodClass};
 use crate::record::RequestId;
 use crate::request::{HEAD_BYTES_MAX, Refusal};
@@ -64,15 +61,20 @@ impl Http1<'_> {
                     Next::Nothing => return answer::leave(client).await,
                 };
             let now = Instant::now();
-            let at_hand = peer.as_ref().and_then(|peer| self.at_hand(&unread[..head_len], peer, now));
             // The phases say on the last answer that it is the last one.
-            let at_hand = at_hand.filter(|_| !self.is_stopping.has_changed().unwrap_or(true));
-            if let Some((hit, address)) = at_hand {
+            let plain = match self.is_stopping.has_changed() {
+                Ok(false) => head::plain(&unread[..head_len]),
+                _ => None,
+            };
+            let at_hand = plain.as_ref().zip(peer.as_ref());
+            let at_hand =
+                at_hand.and_then(|(plain, peer)| Some((plain, self.edge.at_hand(plain, peer, now)?)));
+            if let Some((plain, (hit, address))) = at_hand {
                 let id = RequestId::random();
                 lines.clear();
                 hit.extra.lines(id, &mut lines);
                 let sent = send(&mut client, [hit.answer.wire(), &lines, &hit.body]).await;
-                self.note(&unread[..head_len], &hit, address, id, now, sent.is_ok());
+                self.edge.observer.finish_hit(plain, &hit, address, id, now, sent.is_ok());
                 if sent.is_err() {
                     return;
                 }
@@ -135,25 +137,6 @@ impl Http1<'_> {
                 _ if has_begun => return Next::Refused(Refusal::Malformed("it ended before its head did")),
                 _ => return Next::Nothing,
             }
-        }
-    }
-
-    /// The answer to a request, if it is at hand.
-    fn at_hand(&self, head: &[u8], peer: &Peer, now: Instant) -> Option<(Hit, ClientAddress)> {
-        self.edge.at_hand(&head::plain(head)?, peer, now)
-    }
-
-    fn note(
-        &self,
-        head: &[u8],
-        hit: &Hit,
-        client: ClientAddress,
-        id: RequestId,
-        started: Instant,
-        is_whole: bool,
-    ) {
-        if let Some(plain) = head::plain(head) {
-            self.edge.observer.finish_hit(&plain, hit, client, id, started, is_whole);
         }
     }
 
