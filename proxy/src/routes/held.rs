@@ -96,20 +96,22 @@ impl Held {
         known
     }
 
-    /// Routes of the project that were read before `position` are old. Returns the hostnames of those we hold.
+    /// Routes of the project that were read before `position` are old. Returns the hostnames of those that we hold.
     pub(super) async fn invalidate(&self, project_id: ProjectId, position: EventPosition) -> Vec<Hostname> {
         {
             let mut floors = self.floors.write().unwrap_or_else(PoisonError::into_inner);
             let floor = floors.entry(project_id).or_default();
             *floor = position.max(*floor);
         }
-        let hostnames = self.hostnames_of(project_id);
-        for hostname in &hostnames {
-            if let Some(slot) = self.slots.get(hostname).await {
-                slot.raise(position);
+        let mut old = Vec::new();
+        for hostname in self.hostnames_of(project_id) {
+            let Some(slot) = self.slots.get(&hostname).await else { continue };
+            slot.raise(position);
+            if slot.known().as_ref().is_some_and(|known| slot.is_invalidated(known)) {
+                old.push(hostname);
             }
         }
-        hostnames
+        old
     }
 
     pub(super) async fn of_project(&self, project_id: ProjectId) -> Vec<Arc<Route>> {
