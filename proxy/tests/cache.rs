@@ -205,6 +205,27 @@ async fn ten_thousand_who_ask_for_a_cold_file_fetch_it_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_fetch_after_another_uses_one_connection() {
+    let contents: Vec<(String, Vec<u8>)> =
+        (0..20).map(|n| (format!("f{n}.bin"), format!("{n:05}").repeat(2048).into_bytes())).collect();
+    let mut files: Vec<(&str, &[u8])> = vec![("index.html", b"home")];
+    files.extend(contents.iter().map(|(path, content)| (path.as_str(), content.as_slice())));
+    let world = World::new().await;
+    world.publish(1, &files).await;
+    assert_eq!(world.get("/").await.status, 200);
+    world.faults.set(Fault::Forward);
+    let before = world.faults.connections();
+    let mut connection = Connection::open(world.edge.addr).await;
+    for (path, content) in &contents {
+        let answer = ask(&mut connection, &format!("/{path}"), "").await;
+        assert!(answer.body == *content && answer.header("x-cache") == Some("MISS"), "{path}");
+    }
+    let made = world.faults.connections() - before;
+    // The answer is whole before the connection is back in its place.
+    assert!(made <= 3, "{made} connections");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fetch_that_hangs_or_stalls_or_breaks_is_taken_over() {
     let world = World::new().await;
     let large: Vec<u8> = (0..2_000_000u32).map(|n| n.to_le_bytes()[1]).collect();

@@ -135,6 +135,10 @@ impl Reading<'_> {
     pub(crate) async fn finish(mut self) {
         // The library sees the end of the answer with one more read, which does not wait.
         if self.left == 0 && matches!(self.session.read_response_body().await, Ok(None)) {
+            if let HttpSession::H1(session) = &mut self.session {
+                // It closes connections unless it is asked whether the answer forbids to go on.
+                session.respect_keepalive();
+            }
             self.origin.connector.release_http_session(self.session, &self.peer, Some(IDLE_TIMEOUT)).await;
         }
     }
