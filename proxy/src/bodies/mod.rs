@@ -16,7 +16,7 @@ use foldhash::fast::RandomState;
 use loggia_serve::decide::Content;
 use loggia_types::{ContentHash, ObjectKey, ProjectId};
 use moka::sync::Cache;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::fill::Fill;
 pub(crate) use self::fill::Reader;
@@ -150,10 +150,7 @@ impl Bodies {
                 }
                 Found::Memory(body)
             }
-            None => match self.fill(source) {
-                Some(fill) => Found::Coming(Reader::new(fill)),
-                None => Found::Elsewhere,
-            },
+            None => self.fill(source),
         }
     }
 
@@ -191,24 +188,32 @@ impl Bodies {
         (self.inner.memory.entry_count(), self.inner.memory.weighted_size())
     }
 
-    /// Joins the fetch of an object, or begins it. `None` when it does not go through the cache.
-    fn fill(&self, source: &Source) -> Option<Arc<Fill>> {
-        let mut fills = self.inner.fills.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Joins the fetch of an object, or begins it.
+    fn fill(&self, source: &Source) -> Found {
+        let mut fills = self.inner.fills();
         if let Some(fill) = fills.get(&source.key) {
-            return Some(Arc::clone(fill));
+            return Found::Coming(Reader::new(Arc::clone(fill)));
         }
-        if source.size > self.inner.object_bytes_max {
-            return None;
+        // A fetch may have ended between our look at the memory and the one at the fetches.
+        if let Some(body) = self.inner.memory.get(&source.key).filter(|body| !body.is_stale()) {
+            return Found::Memory(body);
         }
-        // It may have ended between our look at the memory and at this.
-        let permits = u32::try_from(source.size.div_ceil(PERMIT_BYTES)).ok()?;
-        let coming = Arc::clone(&self.inner.coming).try_acquire_many_owned(permits).ok()?;
+        let Some(coming) = self.room_for(source.size) else { return Found::Elsewhere };
         let fill = Arc::new(Fill::default());
         fills.insert(source.key, Arc::clone(&fill));
         drop(fills);
         // A task of its own: the visitor who started it may leave, others wait for the same bytes.
         tokio::spawn(fill::run(Arc::clone(&self.inner), Arc::clone(&fill), source.clone(), coming));
-        Some(fill)
+        Found::Coming(Reader::new(fill))
+    }
+
+    /// Room for an object on its way; `None` when it goes past the cache.
+    fn room_for(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        if bytes > self.inner.object_bytes_max {
+            return None;
+        }
+        let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).ok()?;
+        Arc::clone(&self.inner.coming).try_acquire_many_owned(permits).ok()
     }
 }
 
