@@ -32,17 +32,18 @@ pub(crate) fn act_on_them(headers: &HeaderMap) -> bool {
         && !headers.contains_key(SEC_PURPOSE)
 }
 
-/// Sends the hints of an answer's head, and takes them out of it.
-pub(crate) async fn send(session: &mut ServerSession, head: &mut HeaderMap) -> pingora::Result<()> {
+/// Sends the hints of an answer's head, and takes them out of it. `false` when there are none.
+pub(crate) async fn send(session: &mut ServerSession, head: &mut HeaderMap) -> pingora::Result<bool> {
     let hints = take(head);
     if hints.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let mut early = ResponseHeader::build(StatusCode::EARLY_HINTS, Some(hints.len()))?;
     for hint in hints {
         early.append_header(LINK, hint)?;
     }
-    session.write_response_header(Box::new(early)).await
+    session.write_response_header(Box::new(early)).await?;
+    Ok(true)
 }
 
 /// Takes the hints out of the `Link` lines. What else is in them stays as it was written.

@@ -100,18 +100,18 @@ impl EdgeService {
     }
 
     /// Names what a page needs while the store is asked for it. A cache in front of us would keep the answer without
-    /// its links, for everybody: it gets them on the answer.
+    /// its links, for everybody: it gets them on the answer. Tells whether any were sent.
     async fn send_hints(
         &self,
         session: &mut ServerSession,
         status: StatusCode,
         headers: &mut HeaderMap,
-    ) -> pingora::Result<()> {
+    ) -> pingora::Result<bool> {
         let is_page = status == StatusCode::OK;
         if is_page && hints::are_understood(session.req_header()) && self.admission.is_direct(session) {
             return hints::send(session, headers).await;
         }
-        Ok(())
+        Ok(false)
     }
 
     fn visit(&self, session: &ServerSession) -> Visit {
@@ -176,9 +176,12 @@ impl ProxyHttp for Phases {
         };
         match plan {
             Plan::File(mut plan) => {
-                let FilePlan { head, past_cache, .. } = plan.as_mut();
-                self.0.send_hints(session, head.status, &mut head.headers).await?;
-                past_cache.set_headers(&head.headers);
+                let FilePlan { head, past_cache, keep, .. } = plan.as_mut();
+                if self.0.send_hints(session, head.status, &mut head.headers).await? {
+                    past_cache.set_headers(&head.headers);
+                    // What is left of the head is right only behind these hints.
+                    *keep = None;
+                }
                 match Box::pin(self.0.send_file(*plan, session, &mut ctx.record)).await? {
                     Sent::Done => Ok(true),
                     Sent::PastCache(fetch) => Ok(ctx.fetch(*fetch)),
