@@ -229,19 +229,47 @@ create table events (
     position   bigint generated always as identity primary key,
     project_id text not null,
     hostnames  text[] not null default '{}',
+    -- The surrogate keys of what is no longer right in a cache in front of the edges.
+    stale_keys text[] not null default '{}',
+    -- What a person asked caches to forget: all, keys or urls; soft.
+    purge      jsonb,
+    -- Taken under the lock, unlike now(): rises with the position.
     created_at timestamptz not null default now()
 );
 
-create function publish_event(project text, appeared text[]) returns bigint language plpgsql as $$
+-- Who does not say what is stale declares the whole project so.
+create function publish_event(project text, appeared text[], stale text[] default null, purged jsonb default null)
+returns bigint language plpgsql as $$
 declare
     new_position bigint;
 begin
     perform pg_advisory_xact_lock(7024510);
-    insert into events (project_id, hostnames) values (project, appeared) returning position into new_position;
+    insert into events (project_id, hostnames, stale_keys, purge, created_at)
+        values (project, appeared, coalesce(stale, array['p-' || project]), purged, clock_timestamp())
+        returning position into new_position;
     perform pg_notify('loggia_events', new_position::text);
     return new_position;
 end
 $$;
+
+-- What each CDN in front of the edges was told: it follows the events, twice (docs/decisions/0010). Nothing waits
+-- for a CDN, and what it missed is told when it is back.
+create table cdn_hooks (
+    -- fastly, cloudflare, or the address of a Varnish
+    hook          text not null,
+    pass          text not null constraint cdn_hooks_pass_is_known check (pass in ('at_once', 'settled')),
+    -- Everything up to here was told.
+    position      bigint not null,
+    -- No api calls the CDN before: another one does just now, or the last call failed.
+    not_before    timestamptz not null default now(),
+    failures      integer not null default 0,
+    failing_since timestamptz,
+    last_error    text,
+    -- A hook that is no longer configured is not looked at, and keeps no events.
+    looked_at     timestamptz not null default now(),
+    primary key (hook, pass),
+    constraint cdn_hooks_failure_has_a_time check ((failures > 0) = (failing_since is not null))
+);
 
 -- ── Webhooks ────────────────────────────────────────────────────────────────────────────────────────
 

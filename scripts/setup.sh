@@ -34,7 +34,17 @@ has_postgres_server() {
 # In sbin, which is not in everybody's PATH.
 has_admin_tool() { has "$1" || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ]; }
 
+has_varnish_xkey() {
+    local module
+    for module in /usr/lib/varnish/vmods /usr/lib/*/varnish/vmods /usr/local/lib/varnish/vmods; do
+        [ -e "$module/libvmod_xkey.so" ] && return
+    done
+    return 1
+}
+
 missing=()
+# Packages that would start what they bring.
+servers=()
 want() { missing+=("$@"); }
 
 find_missing() {
@@ -67,6 +77,9 @@ find_missing_for_tests() {
     # A name server for the journey of a domain.
     has_admin_tool dnsmasq || want dnsmasq-base
     has_admin_tool debootstrap || want debootstrap
+    # A CDN in front of an edge, with surrogate keys. Tests start their own.
+    has_admin_tool varnishd || servers+=(varnish)
+    has_varnish_xkey || servers+=(varnish-modules)
 }
 
 find_missing_for_benches() {
@@ -75,10 +88,9 @@ find_missing_for_benches() {
     has wrk || want wrk
     has h2load || want nghttp2-client
     has valgrind || want valgrind
-    peers=()
-    has_admin_tool nginx || peers+=(nginx)
-    has_admin_tool varnishd || peers+=(varnish)
-    has caddy || peers+=(caddy)
+    has_admin_tool nginx || servers+=(nginx)
+    has_admin_tool varnishd || servers+=(varnish)
+    has caddy || servers+=(caddy)
 }
 
 as_root() {
@@ -112,10 +124,10 @@ install_postgres() {
 
 # Debian's packages of servers start them on ports 80 and 6081 and at each boot. A policy that refuses (what 101 means to
 # invoke-rc.d) keeps them from starting now, and their units are disabled. A policy that is there already is left alone.
-install_peers() {
-    [ ${#peers[@]} -gt 0 ] || return 0
-    has apt-get || die "this is neither Debian nor Ubuntu; please install by other means, and do not start: ${peers[*]}"
-    say "installing, without starting them: ${peers[*]}"
+install_servers() {
+    [ ${#servers[@]} -gt 0 ] || return 0
+    has apt-get || die "this is neither Debian nor Ubuntu; please install by other means, and do not start: ${servers[*]}"
+    say "installing, without starting them: ${servers[*]}"
     local policy=/usr/sbin/policy-rc.d own_policy="" unit
     if [ ! -e "$policy" ]; then
         own_policy=yes
@@ -124,9 +136,9 @@ install_peers() {
         # Whatever becomes of the installation, the machine's other packages shall start again.
         trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
     fi
-    apt_install "${peers[@]}"
+    apt_install "${servers[@]}"
     for unit in nginx varnish varnishncsa caddy; do
-        [[ " ${peers[*]} " != *" ${unit%ncsa} "* ]] || ! has systemctl ||
+        [[ " ${servers[*]} " != *" ${unit%ncsa} "* ]] || ! has systemctl ||
             as_root systemctl disable --quiet "$unit" >&2 2>/dev/null || true
     done
     if [ -n "$own_policy" ]; then
@@ -149,12 +161,15 @@ install_missing() {
     [ "$(id -u)" = 0 ] || has sudo ||
         die "installing packages needs root, and there is no sudo; as root, run: apt-get install ${missing[*]}"
     say "installing ${missing[*]}"
-    local package others=()
+    local package others=() postgres=""
     for package in "${missing[@]}"; do
-        [ "$package" = postgresql ] || others+=("$package")
+        case "$package" in
+            postgresql) postgres=yes ;;
+            *) others+=("$package") ;;
+        esac
     done
     [ ${#others[@]} = 0 ] || apt_install "${others[@]}"
-    [ ${#others[@]} = ${#missing[@]} ] || install_postgres
+    [ -z "$postgres" ] || install_postgres
 }
 
 check_rust() {
@@ -204,10 +219,8 @@ find_missing
 if [ "$what" = --test ]; then find_missing_for_tests; fi
 if [ "$what" = --bench ]; then find_missing_for_benches; fi
 install_missing
-if [ "$what" = --bench ]; then
-    install_peers
-    install_static_web_server
-fi
+install_servers
+if [ "$what" = --bench ]; then install_static_web_server; fi
 check_node
 if [ "$what" = --test ]; then check_nextest; fi
 if [ "$what" = --lint ]; then install_lint_tools; fi

@@ -1,5 +1,7 @@
 //! What the api has to be told.
 
+mod cdn;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,6 +11,8 @@ use loggia_runtime::{Env, Secret};
 use loggia_storage::StoreConfig;
 use loggia_types::build::BuildLimits;
 use loggia_types::{BaseDomain, Hostname};
+
+pub use cdn::{CdnConfig, CloudflareConfig, FastlyConfig, PathWord, ServiceUrl, VarnishConfig};
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -31,6 +35,7 @@ pub struct Config {
     pub edge_token: Secret,
     /// Made valid at start, so that an installation can be set up without a person.
     pub admin_token: Option<Secret>,
+    pub cdn: CdnConfig,
 }
 
 /// Scheme and port of the edge; the hostname in between is the project's.
@@ -93,6 +98,7 @@ impl Config {
             admin_token: env
                 .optional::<String>("LOGGIA_ADMIN_TOKEN", "a secret of at least 32 characters")
                 .map(Secret::new),
+            cdn: CdnConfig::from_env(env),
         }
     }
 }

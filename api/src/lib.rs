@@ -5,6 +5,7 @@
 
 mod app;
 mod auth;
+mod cdn;
 mod config;
 mod db;
 mod dns;
@@ -24,7 +25,9 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, PublicUrl};
+pub use config::{
+    CdnConfig, CloudflareConfig, Config, FastlyConfig, PathWord, PublicUrl, ServiceUrl, VarnishConfig,
+};
 pub use migrate::run as migrate;
 
 /// Serves until `shutdown`, then lets running requests end.
@@ -48,6 +51,7 @@ pub async fn run_on(
     let background = [
         tokio::spawn(notify::listen(app.clone(), shutdown.clone())),
         tokio::spawn(upkeep::run(app.clone(), shutdown.clone())),
+        tokio::spawn(cdn::run(app.clone(), shutdown.clone())),
     ];
     tracing::info!(%listen, "The api listens on {listen}");
     let router = routes::router(app);

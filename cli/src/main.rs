@@ -10,6 +10,7 @@ mod dev;
 mod git_server;
 mod health;
 mod local_site;
+mod purge;
 mod rules;
 mod serve;
 mod up;
@@ -40,6 +41,8 @@ enum Command {
     Up(up::Options),
     /// Upload a folder and let it go live.
     Deploy(deploy::Options),
+    /// Make every edge, and a CDN in front, forget something of a project.
+    Purge(purge::Options),
     // Described where its options are.
     Dev(dev::Options),
     /// Try and check a site's redirects and headers, without deploying it.
@@ -80,6 +83,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(options) => up::run(options).await?,
         Command::Deploy(options) => deploy::run(options).await?,
+        Command::Purge(options) => purge::run(options).await?,
         Command::Dev(options) => dev::run(options).await?,
         Command::Rules(command) => return rules::run(command).await,
         Command::Api => serve::api().await?,

@@ -20,5 +20,5 @@ pub(crate) async fn proxy() -> anyhow::Result<()> {
     let mut env = Env::from_process();
     let config = loggia_proxy::Config::from_env(&mut env);
     env.finish()?;
-    loggia_proxy::run(config, shutdown::on_signal()?).await
+    loggia_proxy::run_replaceable(config, shutdown::on_signal()?).await
 }

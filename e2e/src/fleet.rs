@@ -6,10 +6,11 @@ use std::time::Duration;
 use loggia_client::ApiClient;
 use loggia_storage::embedded::{EmbeddedS3, EmbeddedS3Config};
 use loggia_storage::{Store, StoreConfig};
-use loggia_types::api::{CreateProject, CreatedProject, Deployment};
+use loggia_types::api::{CreateDeployment, CreateProject, CreatedProject, Deployment};
 use loggia_types::build::BuildSettings;
 use loggia_types::manifest::NotFound;
-use loggia_types::{DeploymentId, ProjectSlug};
+use loggia_types::publish::SiteFile;
+use loggia_types::{ContentHash, DeploymentId, ProjectSlug};
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
 
@@ -107,7 +108,12 @@ impl Fleet {
     }
 
     pub async fn start_edge(&self) -> Process {
-        let process = self.start("edge", "proxy");
+        self.start_edge_at(&loggia()).await
+    }
+
+    /// Starts an edge by a path to the binary.
+    pub async fn start_edge_at(&self, program: &Path) -> Process {
+        let process = Process::start("edge", self.dir.path(), program, &["proxy"], &self.environment("edge"));
         eventually("the edge listens", SOON, || self.visitor.try_get("localhost", "/.loggia/health")).await;
         process
     }
@@ -186,6 +192,37 @@ impl Fleet {
             })
             .await
             .unwrap()
+    }
+
+    /// Uploads files and lets them go live, in production unless an alias is named.
+    pub async fn upload(
+        &self,
+        project: &CreatedProject,
+        files: &[(&str, &str)],
+        alias: Option<&str>,
+    ) -> DeploymentId {
+        let project = &project.project.slug;
+        let site_file = |(path, content): &(&str, &str)| SiteFile {
+            path: path.parse().unwrap(),
+            hash: ContentHash::of(content.as_bytes()),
+            size: content.len() as u64,
+        };
+        let body = CreateDeployment::Upload {
+            files: files.iter().map(site_file).collect(),
+            alias: alias.map(|alias| alias.parse().unwrap()),
+            message: String::new(),
+        };
+        let started = self.api.start_upload(project, &body).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for (_, content) in files {
+            let hash = ContentHash::of(content.as_bytes());
+            if started.missing.contains(&hash) {
+                let file = folder.path().join(hash.to_string());
+                std::fs::write(&file, content).unwrap();
+                self.api.upload_file(project, started.id, hash, &file).await.unwrap();
+            }
+        }
+        self.api.finish_upload(project, started.id).await.unwrap().id
     }
 
     /// Pushes a folder's content to a branch and delivers the webhook. Gives the deployment.

@@ -19,11 +19,29 @@ pub struct RawAnswer {
 
 /// One request on a connection of its own. `headers` have to name the host.
 pub async fn ask(port: u16, method: &str, target: &str, headers: &[(String, String)]) -> RawAnswer {
+    exchange(port, method, target, headers, "Connection: close\r\n").await
+}
+
+/// As [`ask`], by a client that says nothing of its connection, and just sends no more.
+pub async fn ask_plainly(port: u16, method: &str, target: &str, headers: &[(String, String)]) -> RawAnswer {
+    exchange(port, method, target, headers, "").await
+}
+
+async fn exchange(
+    port: u16,
+    method: &str,
+    target: &str,
+    headers: &[(String, String)],
+    last: &str,
+) -> RawAnswer {
     let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let head = format!("{method} {target} HTTP/1.1\r\n{lines}Connection: close\r\n\r\n");
+    let head = format!("{method} {target} HTTP/1.1\r\n{lines}{last}\r\n");
     let exchange = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
+        if last.is_empty() {
+            stream.shutdown().await.unwrap();
+        }
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.unwrap();
         bytes

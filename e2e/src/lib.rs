@@ -8,9 +8,11 @@
 pub mod dns;
 pub mod fleet;
 pub mod forge;
+pub mod generations;
 pub mod http1;
 pub mod process;
 pub mod projects;
+pub mod varnish;
 pub mod visitor;
 
 use std::time::Duration;

@@ -46,6 +46,10 @@ impl Process {
         Self { name: name.to_owned(), log, child }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

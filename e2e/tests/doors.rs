@@ -22,7 +22,7 @@ use serde_json::Value;
 const MARKER: &str = "shown.txt";
 
 /// What the same answer may say otherwise at another door.
-const MAY_DIFFER: [&str; 4] = [
+const MAY_DIFFER: [&str; 10] = [
     // When it was answered.
     "date",
     // When the deployment was made: for a folder, the time of its newest file.
@@ -31,6 +31,13 @@ const MAY_DIFFER: [&str; 4] = [
     "connection",
     // What the edge's access log knows a request by.
     "x-request-id",
+    // Only an edge has a cache.
+    "age",
+    "x-cache",
+    "x-cache-hits",
+    "x-served-by",
+    "cache-status",
+    "server-timing",
 ];
 
 /// What a door says to a row.
@@ -146,12 +153,25 @@ async fn ask_rules_test(case: &Case, folder: &Path) -> Said {
 
 /// As a balancer in front passes it on.
 async fn ask_over_http(door: &'static str, port: u16, case: &Case) -> Said {
+    let (target, headers) = written(case);
+    Said::over_http(door, http1::ask(port, &case.method, target, &headers).await)
+}
+
+/// An edge that was asked before has the answer at hand, if it is one that is remembered.
+async fn ask_again(port: u16, case: &Case) -> Said {
+    let (target, headers) = written(case);
+    let _remembered = http1::ask_plainly(port, &case.method, target, &headers).await;
+    let answer = http1::ask_plainly(port, &case.method, target, &headers).await;
+    Said::over_http("the edge again", answer)
+}
+
+fn written(case: &Case) -> (&str, Vec<(String, String)>) {
     let (host, target) = case.host_and_target();
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let mut headers = vec![pair("Host", host), pair("X-Forwarded-Proto", "https")];
     headers.extend(case.country.as_ref().map(|country| pair("CF-IPCountry", country)));
     headers.extend(case.headers.iter().cloned());
-    Said::over_http(door, http1::ask(port, &case.method, target, &headers).await)
+    (target, headers)
 }
 
 async fn run(args: &[&str], env: &[(&str, String)]) -> Output {
@@ -241,9 +261,11 @@ async fn every_example_is_answered_alike_through_all_three_doors() {
                 ask_rules_test(&case, &folder).await,
                 ask_over_http("loggia dev", dev_port, &case).await,
                 ask_over_http("the edge", fleet.edge_port(), &case).await,
+                ask_again(fleet.edge_port(), &case).await,
             ];
             let mut found: Vec<String> = said.iter().flat_map(|said| said.faults(&case, &contents)).collect();
-            let [rules_test, dev, edge] = &said;
+            let [rules_test, dev, edge, again] = &said;
+            found.extend(differences(edge, again));
             found.extend(differences(rules_test, edge));
             found.extend(differences(dev, edge));
             let place = format!("{}/cases.tsv:{} {} {}", example.name, case.line, case.method, case.url);

@@ -14,10 +14,12 @@ fn the_example_of_the_environment_is_complete() {
     let mut read = BTreeSet::new();
     for file in [
         "api/src/config.rs",
+        "api/src/config/cdn.rs",
         "builder/src/config.rs",
         "proxy/src/config.rs",
         "cli/src/main.rs",
         "cli/src/deploy.rs",
+        "cli/src/purge.rs",
         "cli/src/up/mod.rs",
     ] {
         read.extend(quoted_names(&std::fs::read_to_string(root.join(file)).unwrap()));

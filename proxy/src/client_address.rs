@@ -70,9 +70,21 @@ impl TrustedHops {
         if !self.contains(peer) {
             return ClientAddress { ip: peer, is_https: is_tls };
         }
-        let proto = items(headers, "x-forwarded-proto").next();
-        let is_https = proto.map_or(is_tls, |proto| proto.eq_ignore_ascii_case("https"));
-        ClientAddress { ip: self.forwarded(peer, headers), is_https }
+        let lines = |name| headers.get_all(name).into_iter().map(http::HeaderValue::as_bytes);
+        self.client_of_hop(peer, is_tls, lines("x-forwarded-for"), lines("x-forwarded-proto"))
+    }
+
+    /// The client of a request that a hop passed on, with the lines of `X-Forwarded-For` and `X-Forwarded-Proto`.
+    pub(crate) fn client_of_hop<'h>(
+        &self,
+        peer: IpAddr,
+        is_tls: bool,
+        forwarded_for: impl DoubleEndedIterator<Item = &'h [u8]>,
+        forwarded_proto: impl DoubleEndedIterator<Item = &'h [u8]>,
+    ) -> ClientAddress {
+        let is_https =
+            items(forwarded_proto).next().map_or(is_tls, |proto| proto.eq_ignore_ascii_case("https"));
+        ClientAddress { ip: self.forwarded(peer, forwarded_for), is_https }
     }
 
     /// The country that a trusted hop names. Two lines of the header are one that the hop passed on without looking.
@@ -89,9 +101,9 @@ impl TrustedHops {
     }
 
     /// Each hop appends whom it heard, so what stands left of an address that we don't trust is that one's claim.
-    fn forwarded(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    fn forwarded<'h>(&self, peer: IpAddr, lines: impl DoubleEndedIterator<Item = &'h [u8]>) -> IpAddr {
         let mut known = peer;
-        for item in items(headers, "x-forwarded-for") {
+        for item in items(lines) {
             let Ok(ip) = item.parse::<IpAddr>() else { break };
             known = ip.to_canonical();
             if !self.contains(known) {
@@ -103,9 +115,9 @@ impl TrustedHops {
 }
 
 /// The items of a list header, the last one first.
-fn items<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h str> {
-    let lines = headers.get_all(name).into_iter().rev();
-    lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',')).map(str::trim)
+fn items<'h>(lines: impl DoubleEndedIterator<Item = &'h [u8]>) -> impl Iterator<Item = &'h str> {
+    let text = |line: &'h [u8]| std::str::from_utf8(line).unwrap_or_default();
+    lines.rev().flat_map(move |line| text(line).rsplit(',')).map(str::trim)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -31,7 +32,73 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Worker threads; 0 means one per core.
     pub threads: usize,
+    /// How long downloads may go on after another process has taken over.
+    pub handover_drain: Duration,
     pub protection: Protection,
+    pub cache: CacheConfig,
+    pub cdn: CdnConfig,
+}
+
+/// What an edge keeps in memory of the store.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheConfig {
+    /// For all files together.
+    pub memory_bytes: u64,
+    /// Larger files are streamed past the cache, and so is what needs more than a quarter of it.
+    pub object_bytes_max: u64,
+}
+
+/// Who is in front of the edge, and what it calls itself there.
+#[derive(Debug, Clone)]
+pub struct CdnConfig {
+    /// In `X-Served-By` and `Cache-Status`.
+    pub name: EdgeName,
+    /// Addresses of CDNs: they get `Surrogate-Key`, `Surrogate-Control` and `CDN-Cache-Control`.
+    pub addresses: TrustedHops,
+    /// Whoever sends it as `Fastly-Debug` sees these headers too.
+    pub debug_secret: Option<Secret>,
+}
+
+/// What an edge is called where visitors can see it: a token (RFC 9110 §5.6.2) of letters, digits, `-`, `.` and `_`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeName(Box<str>);
+
+impl FromStr for EdgeName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        let begins_right = text.starts_with(|first: char| first.is_ascii_alphabetic());
+        if begins_right && text.len() <= 63 && text.bytes().all(is_plain) {
+            Ok(Self(text.into()))
+        } else {
+            Err("not a name of a letter and up to 62 letters, digits, -, . and _")
+        }
+    }
+}
+
+impl std::fmt::Display for EdgeName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A number of bytes, written `1048576`, `512KiB`, `256MiB` or `4GiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteSize(pub u64);
+
+impl FromStr for ByteSize {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+        let (number, shift) = units
+            .into_iter()
+            .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?.trim_end(), shift)))
+            .unwrap_or((text, 0));
+        let number: u64 = number.parse().map_err(|_| "not a number of bytes like 256MiB")?;
+        number.checked_mul(1 << shift).map(Self).ok_or("more bytes than there can be")
+    }
 }
 
 /// What clients may do to an edge.
@@ -63,6 +130,15 @@ pub struct Protection {
 #[derive(Debug, Clone)]
 pub struct HttpsConfig {
     pub listen: SocketAddr,
+    /// Shown to clients that ask for a name of which `dir` has none, or for none at all.
+    pub default: Option<CertificateFiles>,
+    /// Certificates that are chosen by name.
+    pub dir: Option<PathBuf>,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CertificateFiles {
     /// PEM, the server's certificate first.
     pub cert: PathBuf,
     /// PEM.
@@ -86,8 +162,46 @@ impl Config {
             store: store_from_env(env),
             state_dir: env.parsed("LOGGIA_PROXY_STATE_DIR", "/var/lib/loggia/proxy"),
             threads: env.parsed("LOGGIA_PROXY_THREADS", "0"),
+            handover_drain: secs(env, "LOGGIA_PROXY_RELOAD_DRAIN_SECS", "3600"),
             protection: Protection::from_env(env),
+            cache: CacheConfig::from_env(env),
+            cdn: CdnConfig::from_env(env),
         }
+    }
+}
+
+impl CacheConfig {
+    fn from_env(env: &mut Env) -> Self {
+        Self {
+            memory_bytes: env.parsed::<ByteSize>("LOGGIA_PROXY_CACHE_BYTES", "256MiB").0,
+            object_bytes_max: env.parsed::<ByteSize>("LOGGIA_PROXY_CACHE_OBJECT_BYTES", "16MiB").0,
+        }
+    }
+}
+
+impl Default for CacheConfig {
+    /// That of an empty environment.
+    fn default() -> Self {
+        Self::from_env(&mut Env::from_values([]))
+    }
+}
+
+impl CdnConfig {
+    fn from_env(env: &mut Env) -> Self {
+        Self {
+            name: env.parsed("LOGGIA_PROXY_NAME", "edge"),
+            addresses: env.optional("LOGGIA_PROXY_CDN_ADDRESSES", "199.232.0.0/16").unwrap_or_default(),
+            debug_secret: env
+                .optional::<String>("LOGGIA_PROXY_DEBUG_SECRET", "a long random text")
+                .map(Secret::new),
+        }
+    }
+}
+
+impl Default for CdnConfig {
+    /// That of an empty environment.
+    fn default() -> Self {
+        Self::from_env(&mut Env::from_values([]))
     }
 }
 
@@ -131,13 +245,18 @@ fn https_from_env(env: &mut Env) -> Option<HttpsConfig> {
     let listen = env.optional("LOGGIA_PROXY_TLS_LISTEN", "0.0.0.0:8443");
     let cert = env.optional("LOGGIA_PROXY_TLS_CERT", "/etc/loggia/tls.crt");
     let key = env.optional("LOGGIA_PROXY_TLS_KEY", "/etc/loggia/tls.key");
-    match (listen, cert, key) {
-        (None, None, None) => None,
-        (Some(listen), Some(cert), Some(key)) => Some(HttpsConfig { listen, cert, key }),
+    let dir = env.optional("LOGGIA_PROXY_TLS_DIR", "/etc/loggia/certs");
+    let is_half = cert.is_some() != key.is_some();
+    let default = cert.zip(key).map(|(cert, key)| CertificateFiles { cert, key });
+    match (listen, default, dir) {
+        (None, None, None) if !is_half => None,
+        (Some(listen), default, dir) if !is_half && (default.is_some() || dir.is_some()) => {
+            Some(HttpsConfig { listen, default, dir })
+        }
         _ => {
             env.mistake(
-                "LOGGIA_PROXY_TLS_LISTEN, LOGGIA_PROXY_TLS_CERT and LOGGIA_PROXY_TLS_KEY belong together: \
-                 set all of them or none"
+                "HTTPS needs LOGGIA_PROXY_TLS_LISTEN, and LOGGIA_PROXY_TLS_CERT with LOGGIA_PROXY_TLS_KEY or \
+                 LOGGIA_PROXY_TLS_DIR or all three: set them or none"
                     .to_owned(),
             );
             None
@@ -224,9 +343,25 @@ mod tests {
 
     #[test]
     fn tls_settings_belong_together() {
-        let mut incomplete = env(&[("LOGGIA_PROXY_TLS_LISTEN", "0.0.0.0:8443")]);
-        Config::from_env(&mut incomplete);
-        let message = incomplete.finish().expect_err("a certificate is missing").to_string();
-        assert!(message.contains("LOGGIA_PROXY_TLS_CERT"), "{message}");
+        let (listen, dir) = (("LOGGIA_PROXY_TLS_LISTEN", "0.0.0.0:8443"), ("LOGGIA_PROXY_TLS_DIR", "/certs"));
+        let (cert, key) = (("LOGGIA_PROXY_TLS_CERT", "/tls.crt"), ("LOGGIA_PROXY_TLS_KEY", "/tls.key"));
+        let cases: [(&[(&str, &str)], bool); 9] = [
+            (&[], true),
+            (&[listen, cert, key], true),
+            (&[listen, dir], true),
+            (&[listen, cert, key, dir], true),
+            (&[listen], false),
+            (&[cert, key], false),
+            (&[dir], false),
+            (&[listen, cert], false),
+            (&[listen, key, dir], false),
+        ];
+        for (values, is_right) in cases {
+            let mut env = env(values);
+            let config = Config::from_env(&mut env);
+            assert_eq!(config.https.is_some(), is_right && !values.is_empty(), "{values:?}");
+            let message = env.finish().map_or_else(|error| error.to_string(), |()| String::new());
+            assert_eq!(message.contains("LOGGIA_PROXY_TLS_CERT"), !is_right, "{values:?}: {message}");
+        }
     }
 }

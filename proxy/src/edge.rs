@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use loggia_client::EdgeClient;
@@ -16,19 +17,48 @@ use tracing::info;
 use crate::access_log::AccessLog;
 use crate::admin::{self, Admin, AdminListen};
 use crate::admission::Admission;
-use crate::config::{Config, HttpsConfig};
+use crate::answers::Answers;
+use crate::bodies::Bodies;
+use crate::cache_headers::CacheHeaders;
+use crate::config::Config;
+use crate::handover::{Place, Role, Sockets};
 use crate::listen::{self, Endpoint, Gate};
 use crate::manifests::Manifests;
 use crate::metrics::Metrics;
-use crate::origin::Origin;
+use crate::origin::{CONNECTIONS_IDLE_MAX, Origin};
 use crate::record::Observer;
 use crate::routes::journal::Journal;
 use crate::routes::{Routes, events};
-use crate::service::EdgeService;
-use crate::tls;
+use crate::service::{EdgeService, Phases};
+use crate::tls::{self, Certificates, Shelf};
 
-/// Idle connections to the store that are kept for the next miss.
-const STORE_CONNECTIONS_IDLE_MAX: usize = 256;
+/// How an edge is told to end. Both can happen, in this order: a process that has been replaced may be stopped.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// Another process accepts connections now: what is open may take its time.
+    pub handed_over: CancellationToken,
+    /// Nobody comes after us, and somebody waits for the end.
+    pub stop: CancellationToken,
+}
+
+impl Ending {
+    pub fn new(stop: CancellationToken) -> Self {
+        Self { handed_over: CancellationToken::new(), stop }
+    }
+
+    pub(crate) fn is_handover(&self) -> bool {
+        self.handed_over.is_cancelled() && !self.stop.is_cancelled()
+    }
+
+    /// Drops `work` when the end begins.
+    pub(crate) async fn run_until_begun(&self, work: impl Future<Output = ()>) {
+        tokio::select! {
+            () = self.handed_over.cancelled() => {}
+            () = self.stop.cancelled() => {}
+            () = work => {}
+        }
+    }
+}
 
 /// Runs an edge until `shutdown`: binds, serves, lets running requests finish.
 ///
@@ -54,10 +84,20 @@ impl std::fmt::Debug for Edge {
 impl Edge {
     /// Prepares everything that can fail.
     pub async fn bind(config: Config) -> anyhow::Result<Self> {
+        Self::bind_on(config, &mut Sockets::default()).await
+    }
+
+    /// As [`Edge::bind`], with the sockets of a predecessor where it had some.
+    pub(crate) async fn bind_on(config: Config, sockets: &mut Sockets) -> anyhow::Result<Self> {
         loggia_runtime::install_crypto_provider();
         let runtime = OwnRuntime::start(config.threads)?;
-        let prepared = runtime.handle().spawn(async move { Prepared::new(config).await });
-        let prepared = prepared.await.context("the edge failed while starting")??;
+        let mut taken = std::mem::take(sockets);
+        let prepared = runtime.handle().spawn(async move {
+            let prepared = Prepared::new(config, &mut taken).await;
+            prepared.map(|prepared| (prepared, taken))
+        });
+        let (prepared, used) = prepared.await.context("the edge failed while starting")??;
+        *sockets = used;
         Ok(Self { runtime, prepared })
     }
 
@@ -77,30 +117,48 @@ impl Edge {
 
     /// Serves until `shutdown`, then lets running requests finish.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        self.serve_until(Ending::new(shutdown)).await
+    }
+
+    /// Serves until the end begins, then lets running requests finish.
+    pub async fn serve_until(self, ending: Ending) -> anyhow::Result<()> {
         let Self { runtime, prepared } = self;
         let Prepared {
             endpoints,
             http_addr,
             https_addr,
+            certificates,
             app,
+            service,
             gate,
             api,
-            routes,
-            manifests,
             admin,
-            metrics,
             access_log,
+            handover_drain,
         } = prepared;
         let admin_addr = admin.as_ref().map(|admin| admin.addr);
         info!(%http_addr, ?https_addr, ?admin_addr, "The edge serves on {http_addr}");
         if let Some(AdminSocket { listener, .. }) = admin {
-            let (metrics, routes, stopping) = (Arc::clone(&metrics), routes.clone(), shutdown.clone());
-            runtime.handle().spawn(admin::serve(listener, Admin { metrics, routes, manifests, stopping }));
+            let (edge, stopping) = (Arc::clone(&service), ending.stop.clone());
+            let serve = admin::serve(listener, Admin { edge, stopping });
+            // Who asks wants to know of the process that takes visitors.
+            let handed_over = ending.handed_over.clone();
+            runtime.handle().spawn(async move { handed_over.run_until_cancelled(serve).await });
+        }
+        if let Some((certificates, shelf)) = certificates {
+            let metrics = Arc::clone(&service.observer.metrics);
+            runtime.handle().spawn(tls::follow(certificates, shelf, metrics));
         }
         let stop_events = CancellationToken::new();
         let _stop_events = stop_events.clone().drop_guard();
-        runtime.handle().spawn(events::follow(api, routes, stop_events));
-        let serving = runtime.handle().spawn(listen::serve(app, gate, endpoints, metrics, shutdown));
+        let (handed_over, journal_of) = (ending.handed_over.clone(), Arc::clone(&service));
+        runtime.handle().spawn(async move {
+            handed_over.cancelled().await;
+            journal_of.routes.hand_over_journal();
+        });
+        runtime.handle().spawn(events::follow(api, Arc::clone(&service), stop_events));
+        let serving = listen::serve(app, service, gate, endpoints, ending, handover_drain);
+        let serving = runtime.handle().spawn(serving);
         serving.await.context("the edge failed while serving")?;
         access_log.flush().await;
         info!("The edge has stopped");
@@ -113,14 +171,14 @@ struct Prepared {
     endpoints: Vec<Endpoint>,
     http_addr: SocketAddr,
     https_addr: Option<SocketAddr>,
-    app: HttpProxy<EdgeService>,
+    certificates: Option<(Arc<Certificates>, Shelf)>,
+    app: HttpProxy<Phases>,
+    service: Arc<EdgeService>,
     gate: Gate,
     api: EdgeClient,
-    routes: Routes,
-    manifests: Manifests,
     admin: Option<AdminSocket>,
-    metrics: Arc<Metrics>,
     access_log: AccessLog,
+    handover_drain: Duration,
 }
 
 struct AdminSocket {
@@ -129,18 +187,24 @@ struct AdminSocket {
 }
 
 impl Prepared {
-    async fn new(config: Config) -> anyhow::Result<Self> {
-        let http = listen::bind(config.http_listen)?;
-        let http_addr = http.local_addr()?;
-        let https = config.https.as_ref().map(bind_https).transpose()?;
-        let https_addr = https.as_ref().map(|endpoint| endpoint.listener.local_addr()).transpose()?;
-
-        let admin = bind_admin(config.admin_listen)?;
-
+    async fn new(config: Config, sockets: &mut Sockets) -> anyhow::Result<Self> {
         let metrics = Metrics::new(config.threads);
+        // First, for a mistake in it is told before a port is bound.
+        let tls = config.https.as_ref().map(|https| Certificates::load(https, &metrics)).transpose()?;
+        let (tls, shelf) = tls.unzip();
+
+        let http = sockets.listen(Place { role: Role::Http, address: config.http_listen })?;
+        let http_addr = http.local_addr()?;
+        let https_place =
+            config.https.as_ref().map(|https| Place { role: Role::Https, address: https.listen });
+        let https = https_place.map(|place| sockets.listen(place)).transpose()?;
+        let https_addr = https.as_ref().map(TcpListener::local_addr).transpose()?;
+        let admin = bind_admin(config.admin_listen, sockets)?;
+
         let access_log = AccessLog::start(&config.access_log, Arc::clone(&metrics))
             .context("starting the thread that writes the access log")?;
-        let origin = Origin::new(&config.store)?;
+        let origin = Arc::new(Origin::new(&config.store)?);
+        let bodies = Bodies::new(&config.cache, Arc::clone(&origin), Arc::clone(&metrics));
         let store = Store::connect(&config.store);
         let manifests = Manifests::new(store.clone(), Arc::clone(&metrics));
         let state_dir = config.state_dir.clone();
@@ -153,50 +217,50 @@ impl Prepared {
 
         let counters = Arc::clone(&metrics.turned_away);
         let gate = Gate::new(&config.protection, Arc::clone(&counters));
-        let admission = Admission::new(&config.protection, counters);
+        let admission = Admission::new(&config.protection, &config.cdn, counters);
         let service = EdgeService {
             base_domain: config.base_domain,
-            routes: routes.clone(),
-            manifests: manifests.clone(),
+            routes,
+            manifests,
             origin,
+            bodies,
+            answers: Answers::new(),
+            cache_headers: CacheHeaders::new(&config.cdn.name),
             store,
             admission,
             observer: Observer { metrics: Arc::clone(&metrics), access_log: access_log.clone() },
         };
-        let app = proxy(service);
+        let service = Arc::new(service);
+        let app = proxy(Arc::clone(&service));
+        let https = https.map(|listener| Endpoint { listener, tls: tls.clone() });
         let endpoints = std::iter::once(Endpoint { listener: http, tls: None }).chain(https).collect();
         Ok(Self {
             endpoints,
             http_addr,
             https_addr,
+            certificates: tls.zip(shelf),
             app,
+            service,
             gate,
             api,
-            routes,
-            manifests,
             admin,
-            metrics,
             access_log,
+            handover_drain: config.handover_drain,
         })
     }
 }
 
-fn bind_admin(listen: AdminListen) -> anyhow::Result<Option<AdminSocket>> {
+fn bind_admin(listen: AdminListen, sockets: &mut Sockets) -> anyhow::Result<Option<AdminSocket>> {
     let AdminListen::On(address) = listen else { return Ok(None) };
-    let listener = listen::bind(address).context("LOGGIA_PROXY_ADMIN_LISTEN")?;
+    let listener =
+        sockets.listen(Place { role: Role::Admin, address }).context("LOGGIA_PROXY_ADMIN_LISTEN")?;
     let addr = listener.local_addr()?;
     Ok(Some(AdminSocket { listener, addr }))
 }
 
-fn bind_https(https: &HttpsConfig) -> anyhow::Result<Endpoint> {
-    let tls = tls::acceptor(https)?;
-    Ok(Endpoint { listener: listen::bind(https.listen)?, tls: Some(tls) })
-}
-
-fn proxy(service: EdgeService) -> HttpProxy<EdgeService> {
-    let conf =
-        ServerConf { upstream_keepalive_pool_size: STORE_CONNECTIONS_IDLE_MAX, ..ServerConf::default() };
-    http_proxy(&Arc::new(conf), service)
+fn proxy(service: Arc<EdgeService>) -> HttpProxy<Phases> {
+    let conf = ServerConf { upstream_keepalive_pool_size: CONNECTIONS_IDLE_MAX, ..ServerConf::default() };
+    http_proxy(&Arc::new(conf), Phases(service))
 }
 
 /// Worker threads of its own: in one process with an api and a builder, their work must not delay visitors.

@@ -77,9 +77,18 @@ impl Fetch {
         self.range
     }
 
-    /// The headers of our answer, when it is a whole page or file.
-    pub(crate) fn headers_of_ok(&mut self) -> Option<&mut HeaderMap> {
-        (self.status == StatusCode::OK).then_some(&mut self.headers)
+    /// Status and headers of our answer.
+    pub(crate) fn answer(&mut self) -> (StatusCode, &mut HeaderMap) {
+        (self.status, &mut self.headers)
+    }
+
+    pub(crate) fn set_headers(&mut self, headers: &HeaderMap) {
+        self.headers.clone_from(headers);
+    }
+
+    /// Adds to the headers of our answer.
+    pub(crate) fn tell(&mut self, tell: impl FnOnce(&mut HeaderMap)) {
+        tell(&mut self.headers);
     }
 
     /// The head of our answer.

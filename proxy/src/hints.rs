@@ -20,26 +20,30 @@ const HINTS: [&str; 3] = ["preload", "modulepreload", "preconnect"];
 /// HTTP/1.1 never gets them: software that does not know interim answers takes them for the final one (RFC 8297 §3), and
 /// browsers ignore them there. Frames and pages that are prefetched are left out because browsers ignore hints for them.
 pub(crate) fn are_understood(request: &RequestHeader) -> bool {
-    let is = |name, expected: &str| request.headers.get(name).is_none_or(|value| value == expected);
-    request.version == Version::HTTP_2
-        && request.method == Method::GET
-        && request.headers.contains_key(SEC_FETCH_MODE)
-        && is(SEC_FETCH_MODE, "navigate")
-        && is(SEC_FETCH_DEST, "document")
-        && !request.headers.contains_key(SEC_PURPOSE)
+    request.version == Version::HTTP_2 && request.method == Method::GET && act_on_them(&request.headers)
 }
 
-/// Sends the hints of an answer's head, and takes them out of it.
-pub(crate) async fn send(session: &mut ServerSession, head: &mut HeaderMap) -> pingora::Result<()> {
+/// Whether a browser that sends these headers navigates.
+pub(crate) fn act_on_them(headers: &HeaderMap) -> bool {
+    let is = |name, expected: &str| headers.get(name).is_none_or(|value| value == expected);
+    headers.contains_key(SEC_FETCH_MODE)
+        && is(SEC_FETCH_MODE, "navigate")
+        && is(SEC_FETCH_DEST, "document")
+        && !headers.contains_key(SEC_PURPOSE)
+}
+
+/// Sends the hints of an answer's head, and takes them out of it. `false` when there are none.
+pub(crate) async fn send(session: &mut ServerSession, head: &mut HeaderMap) -> pingora::Result<bool> {
     let hints = take(head);
     if hints.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let mut early = ResponseHeader::build(StatusCode::EARLY_HINTS, Some(hints.len()))?;
     for hint in hints {
         early.append_header(LINK, hint)?;
     }
-    session.write_response_header(Box::new(early)).await
+    session.write_response_header(Box::new(early)).await?;
+    Ok(true)
 }
 
 /// Takes the hints out of the `Link` lines. What else is in them stays as it was written.

@@ -1,8 +1,11 @@
 //! The edge: answers visitors, from a hostname to the bytes of a file.
 //!
 //! ```text
-//! listen      sockets, TLS, draining
+//! listen      sockets, draining
+//! tls/        certificates, chosen by name
+//! handover/   the next process takes over the sockets
 //! connection/ what a client may send, and how slowly; strict heads and bodies
+//! at_hand     the fast way: what was answered before, by answers/
 //! service     the proxy's phases: they do what has to be done
 //!   plan        what that is: look up, decide
 //!   admission   whose request it is, and whether there were too many
@@ -12,8 +15,11 @@
 //!   (loggia-serve)  site + request -> answer; pure
 //!   parts       several ranges of one file in one answer
 //!   hints       what a page needs, named before it is fetched
-//!   origin/     how an object is asked of the store; fetch: whether it is the right one
+//!   files       a file out of the cache or through it: bodies/, each fetched once
+//!   origin/     how an object is asked of the store; fetch: past the cache, and whether it is the right one
+//!   cache_headers  what an answer says of caches
 //! record      what is noted about a request, and its end: metrics/, access_log/
+//! purge       what has to be fetched again
 //! admin/      metrics and health, for operators
 //! ```
 //!
@@ -22,12 +28,18 @@
 mod access_log;
 mod admin;
 mod admission;
+mod answers;
+mod at_hand;
+mod bodies;
 mod body;
+mod cache_headers;
 mod client_address;
 pub mod config;
 mod connection;
 mod edge;
 mod fetch;
+mod files;
+mod handover;
 mod hints;
 mod listen;
 mod manifests;
@@ -35,6 +47,7 @@ mod metrics;
 mod origin;
 mod parts;
 mod plan;
+mod purge;
 mod record;
 mod request;
 mod routes;
@@ -44,5 +57,6 @@ pub mod tls;
 pub use access_log::{AccessLogConfig, AccessLogTarget, SampleRate};
 pub use admin::AdminListen;
 pub use client_address::TrustedHops;
-pub use config::{Config, HttpsConfig, Protection};
-pub use edge::{Edge, run};
+pub use config::{CacheConfig, CdnConfig, CertificateFiles, Config, EdgeName, HttpsConfig, Protection};
+pub use edge::{Edge, Ending, run};
+pub use handover::run_replaceable;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::Context;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use pingora::apps::HttpServerApp;
-use pingora::listeners::tls::Acceptor;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::{GetSocketDigest, SocketDigest, Stream};
 use pingora::proxy::HttpProxy;
@@ -23,8 +22,10 @@ use crate::config::Protection;
 use crate::connection::counters::{Counters, count};
 use crate::connection::open::{OpenConnections, Ticket};
 use crate::connection::{self, Timing};
-use crate::metrics::{HandshakeFailure, Metrics};
-use crate::service::EdgeService;
+use crate::edge::Ending;
+use crate::metrics::HandshakeFailure;
+use crate::service::{EdgeService, Phases};
+use crate::tls::Certificates;
 
 /// Connections that the kernel holds until we take them; it caps this at `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
@@ -58,7 +59,7 @@ pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// One listening socket, with TLS or without.
 pub(crate) struct Endpoint {
     pub listener: TcpListener,
-    pub tls: Option<Arc<Acceptor>>,
+    pub tls: Option<Arc<Certificates>>,
 }
 
 /// An office of 170 people with six connections each.
@@ -121,30 +122,35 @@ fn descriptors(needed: u64) -> u64 {
     if soft < raised && setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() { raised } else { soft }
 }
 
-/// Serves until `shutdown`, then drains.
+/// Serves until the end begins, then drains.
 pub(crate) async fn serve(
-    app: HttpProxy<EdgeService>,
+    app: HttpProxy<Phases>,
+    edge: Arc<EdgeService>,
     gate: Gate,
     endpoints: Vec<Endpoint>,
-    metrics: Arc<Metrics>,
-    shutdown: CancellationToken,
+    ending: Ending,
+    handover_drain: Duration,
 ) {
     let (stopping, is_stopping) = watch::channel(false);
-    let (app, gate) = (Arc::new(app), Arc::new(gate));
-    let connections = Connections { app, gate, tracker: TaskTracker::new(), metrics, is_stopping };
+    let (app, gate, tracker) = (Arc::new(app), Arc::new(gate), TaskTracker::new());
+    let idle_end = CancellationToken::new();
+    let connections = Connections { app, edge, gate, tracker, is_stopping, idle_end: idle_end.clone() };
     let accepting = TaskTracker::new();
     for endpoint in endpoints {
         let accept = connections.clone().accept(endpoint);
-        let shutdown = shutdown.clone();
-        accepting.spawn(async move { shutdown.run_until_cancelled(accept).await });
+        let ending = ending.clone();
+        accepting.spawn(async move { ending.run_until_begun(accept).await });
     }
-    shutdown.cancelled().await;
     accepting.close();
     accepting.wait().await;
 
     let _ = stopping.send(true);
     connections.app.http_cleanup().await;
     connections.tracker.close();
+    if ending.is_handover() {
+        connections.leave(&ending, handover_drain).await;
+    }
+    idle_end.cancel();
     if tokio::time::timeout(DRAIN_MAX, connections.tracker.wait()).await.is_err() {
         warn!("The edge cuts {} connections that did not finish in time", connections.tracker.len());
     }
@@ -152,14 +158,28 @@ pub(crate) async fn serve(
 
 #[derive(Clone)]
 struct Connections {
-    app: Arc<HttpProxy<EdgeService>>,
+    app: Arc<HttpProxy<Phases>>,
+    edge: Arc<EdgeService>,
     gate: Arc<Gate>,
     tracker: TaskTracker,
-    metrics: Arc<Metrics>,
     is_stopping: watch::Receiver<bool>,
+    /// Connections that wait for a request end too. A request may be on its way just then, so this is for when there
+    /// is no time to wait for it.
+    idle_end: CancellationToken,
 }
 
 impl Connections {
+    /// Lets each connection end with what it is at, for another process takes the next ones: who is kept alive is told to
+    /// come again with his next answer.
+    async fn leave(&self, ending: &Ending, limit: Duration) {
+        info!("The edge accepts no more; {} connections end with what they are at", self.tracker.len());
+        tokio::select! {
+            () = self.tracker.wait() => {}
+            () = tokio::time::sleep(limit) => warn!("Connections are still open after {limit:?}"),
+            () = ending.stop.cancelled() => {}
+        }
+    }
+
     async fn accept(self, endpoint: Endpoint) {
         loop {
             match endpoint.listener.accept().await {
@@ -172,7 +192,7 @@ impl Connections {
         }
     }
 
-    fn take(&self, stream: TcpStream, peer: SocketAddr, tls: Option<&Arc<Acceptor>>) {
+    fn take(&self, stream: TcpStream, peer: SocketAddr, tls: Option<&Arc<Certificates>>) {
         let Some(ticket) = self.gate.enter(peer) else {
             if tls.is_none() {
                 // It goes into the socket's buffer or nowhere.
@@ -187,32 +207,30 @@ impl Connections {
         });
     }
 
-    async fn serve(self, stream: TcpStream, peer: SocketAddr, tls: Option<Arc<Acceptor>>) {
-        let _open = self.metrics.connection_opened(tls.is_some());
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, tls: Option<Arc<Certificates>>) {
+        let metrics = Arc::clone(&self.edge.observer.metrics);
+        let _open = metrics.connection_opened(tls.is_some());
         let timing = self.gate.timing;
         let stream: Stream = match tls {
             None => Box::new(prepare(stream, peer)),
             Some(tls) => match handshake(&tls, prepare(stream, peer), timing.head).await {
                 Ok(stream) => stream,
-                Err(failure) => return self.metrics.handshake_failures.count(failure),
+                Err(failure) => return metrics.handshake_failures.count(failure),
             },
         };
-        connection::serve(stream, &self.app, timing, &self.metrics, self.is_stopping).await;
+        connection::serve(stream, &self.app, &self.edge, timing, self.is_stopping, self.idle_end).await;
     }
 }
 
-async fn handshake(tls: &Acceptor, stream: L4Stream, limit: Duration) -> Result<Stream, HandshakeFailure> {
-    match tokio::time::timeout(limit, tls.tls_handshake(stream)).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(error)) => {
-            debug!(%error, "A TLS handshake failed: {error}");
-            Err(HandshakeFailure::Refused)
-        }
-        Err(_) => {
-            debug!("A TLS handshake took too long");
-            Err(HandshakeFailure::Timeout)
-        }
-    }
+async fn handshake(
+    tls: &Certificates,
+    stream: L4Stream,
+    limit: Duration,
+) -> Result<Stream, HandshakeFailure> {
+    tokio::time::timeout(limit, tls.handshake(stream)).await.unwrap_or_else(|_| {
+        debug!("A TLS handshake took too long");
+        Err(HandshakeFailure::Timeout)
+    })
 }
 
 fn prepare(stream: TcpStream, peer: SocketAddr) -> L4Stream {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use loggia_serve::Site;
 use loggia_storage::{Store, StoreError};
 use loggia_types::DeploymentRef;
@@ -60,6 +61,12 @@ impl Manifests {
             return Err(Arc::new(ManifestError::Missing(deployment)));
         }
         self.known.try_get_with(deployment, Box::pin(self.read(deployment))).await
+    }
+
+    /// A manifest that is in memory. It waits for nothing.
+    pub(crate) fn find_known(&self, deployment: &DeploymentRef) -> Option<Arc<Site>> {
+        // The cache has no other look-up that does not wait.
+        self.known.get(deployment).now_or_never().flatten()
     }
 
     /// How many are in memory, and the bytes that they use.

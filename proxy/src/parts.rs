@@ -3,33 +3,42 @@
 //! Rare (PDF viewers, download managers), so it goes through the store's ordinary client instead of the proxy's
 //! pooled connections, one request a range.
 
+use std::sync::Arc;
+
 use http::response::Parts;
-use loggia_serve::decide::{ByteRange, Content};
+use loggia_serve::decide::ByteRange;
 use loggia_serve::multipart::Multipart;
 use loggia_storage::{ObjectStream, Store, StoreError};
-use loggia_types::ObjectKey;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType};
 
+use crate::bodies::{Body, Source};
 use crate::record::{REQUEST_ID, RequestId};
 
 pub(crate) struct PartsPlan {
-    head: Parts,
-    key: ObjectKey,
+    pub head: Parts,
+    pub source: Source,
     multipart: Multipart,
 }
 
+/// Where the parts come from.
+pub(crate) enum Opened {
+    Memory(Arc<Body>),
+    /// The first of them has begun to come.
+    Store(Option<ObjectStream>),
+}
+
 impl PartsPlan {
-    pub(crate) fn new(head: Parts, content: &Content<'_>, multipart: Multipart) -> Self {
-        Self { head, key: content.entry.object_key(), multipart }
+    pub(crate) fn new(head: Parts, source: Source, multipart: Multipart) -> Self {
+        Self { head, source, multipart }
     }
 
     /// Opens the first range: until it is there, the answer can still be another one.
-    pub(crate) async fn open(&self, store: &Store) -> Result<Option<ObjectStream>, StoreError> {
+    pub(crate) async fn open(&self, store: &Store) -> Result<Opened, StoreError> {
         match self.multipart.ranges().first() {
-            Some(range) => self.fetch(store, *range).await.map(Some),
-            None => Ok(None),
+            Some(range) => self.fetch(store, *range).await.map(|stream| Opened::Store(Some(stream))),
+            None => Ok(Opened::Store(None)),
         }
     }
 
@@ -38,7 +47,7 @@ impl PartsPlan {
     pub(crate) async fn send(
         self,
         store: &Store,
-        mut opened: Option<ObjectStream>,
+        mut opened: Opened,
         session: &mut ServerSession,
         id: RequestId,
     ) -> pingora::Result<()> {
@@ -47,7 +56,14 @@ impl PartsPlan {
         session.write_response_header(Box::new(ResponseHeader::from(head))).await?;
         for range in self.multipart.ranges() {
             session.write_response_body(self.multipart.part_head(*range).into(), false).await?;
-            let stream = match opened.take() {
+            let stream = match &mut opened {
+                Opened::Memory(body) => {
+                    session.write_response_body(range.of(&body.bytes), false).await?;
+                    continue;
+                }
+                Opened::Store(stream) => stream.take(),
+            };
+            let stream = match stream {
                 Some(stream) => stream,
                 None => self.fetch(store, *range).await.map_err(|error| broken(&error))?,
             };
@@ -57,7 +73,7 @@ impl PartsPlan {
     }
 
     async fn fetch(&self, store: &Store, range: ByteRange) -> Result<ObjectStream, StoreError> {
-        store.open_range(&self.key, range.first, range.last).await
+        store.open_range(&self.source.object, range.first, range.last).await
     }
 }
 

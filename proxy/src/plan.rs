@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use loggia_serve::decide::{ByteRange, Content, Extent};
 use loggia_serve::pages::Page;
 use loggia_serve::respond::{Body, Response, respond};
@@ -17,12 +17,16 @@ use loggia_types::{CountryCode, Hostname};
 use pingora::http::RequestHeader;
 use tracing::{error, warn};
 
+use crate::answers::{Answer, Audience, Fields, Payload, Question};
+use crate::bodies::Source;
+use crate::cache_headers::{self, Served};
 use crate::fetch::Fetch;
+use crate::files::FilePlan;
 use crate::manifests::ManifestError;
 use crate::parts::PartsPlan;
 use crate::record::Record;
 use crate::request;
-use crate::routes::Resolution;
+use crate::routes::{Resolution, Resolved};
 use crate::service::EdgeService;
 
 /// Answered on any hostname, for load balancers.
@@ -33,14 +37,24 @@ const HEALTH: &[u8] = b"/.loggia/health";
 pub(crate) struct Visit {
     pub scheme: Scheme,
     pub country: Option<CountryCode>,
+    pub audience: Audience,
 }
 
 /// What becomes of a request once everything about it is known.
 pub(crate) enum Plan {
     Answer(Parts, Bytes),
+    File(Box<FilePlan>),
+    /// Past the cache.
     Fetch(Box<Fetch>),
     /// Several ranges, fetched one after another.
     Parts(Box<PartsPlan>),
+}
+
+/// How an answer is remembered for whoever asks the same.
+pub(crate) struct Keep {
+    pub question: Box<Question>,
+    pub resolved: Resolved,
+    pub rule: Option<String>,
 }
 
 impl Plan {
@@ -63,7 +77,7 @@ impl EdgeService {
         Plan::Answer(parts, Bytes::from(text))
     }
 
-    fn policy<'r>(&self, route: &'r Route) -> Policy<'r> {
+    pub(crate) fn policy<'r>(&self, route: &'r Route) -> Policy<'r> {
         Policy {
             settings: &route.serve,
             environment: route.environment,
@@ -84,14 +98,15 @@ impl EdgeService {
         if Target::parse(target).is_ok_and(|target| target.is_reserved()) {
             return Plan::page(Page::not_found(), &head.headers);
         }
-        let route = match self.routes.resolve(&hostname).await {
-            Resolution::Found(route) => route,
+        let resolved = match self.routes.resolve(&hostname).await {
+            Resolution::Found(resolved) => resolved,
             Resolution::Unknown => {
                 return Plan::page(Page::unknown_host(&hostname, &self.base_domain), &head.headers);
             }
             Resolution::Unavailable => return Plan::page(Page::routes_unavailable(), &head.headers),
         };
-        record.route = Some(Arc::clone(&route));
+        let route = &resolved.route;
+        record.route = Some(Arc::clone(route));
         let Some(deployment) = route.deployment() else {
             return Plan::page(Page::no_deployment(&hostname), &head.headers);
         };
@@ -101,23 +116,67 @@ impl EdgeService {
                 let (host, scheme) = (hostname.as_str(), visit.scheme);
                 let country = visit.country.as_ref().map(CountryCode::as_str);
                 let request = RequestHead { method, target, headers, scheme, host, country };
-                let response = respond(&site, &self.policy(&route), request);
+                let response = respond(&site, &self.policy(route), request);
                 record.rule.clone_from(&response.rule);
-                obey(response)
+                self.obey(response, head, visit, &resolved)
             }
             Err(error) => Plan::page(manifest_page(&hostname, &error), &head.headers),
         }
     }
+
+    /// Turns a response into an answer, or into what has to be fetched for it.
+    fn obey(
+        &self,
+        mut response: Response<'_>,
+        head: &RequestHeader,
+        visit: Visit,
+        resolved: &Resolved,
+    ) -> Plan {
+        let route = &resolved.route;
+        cache_headers::address(&mut response.parts.headers, visit.audience, resolved, response.is_repeatable);
+        let keep = keep(&response, head, visit, resolved);
+        let Response { mut parts, body, is_protected, .. } = response;
+        match body {
+            Body::Inline(bytes) => {
+                self.cache_headers.tell(&mut parts.headers, Served::Manifest);
+                if let Some(Keep { question, resolved, rule }) = keep {
+                    let (headers, payload) = (parts.headers.clone(), Payload::Inline(bytes.clone()));
+                    self.answers.keep(&question, Answer::new(parts.status, headers, payload, resolved, rule));
+                }
+                Plan::Answer(parts, bytes)
+            }
+            Body::File(content) => {
+                let range = only_range(&content);
+                let source = Source::of(route.project_id, &content);
+                let mut past_cache = Fetch::new(parts.clone(), &content, range);
+                if is_protected {
+                    // No cache keeps what only some may see.
+                    let served = Served::Passed { origin_ms: None };
+                    past_cache.tell(|headers| self.cache_headers.tell(headers, served));
+                    return Plan::Fetch(Box::new(past_cache));
+                }
+                Plan::File(Box::new(FilePlan { head: parts, source, range, past_cache, keep }))
+            }
+            Body::Parts(content, multipart) => {
+                self.cache_headers.tell(&mut parts.headers, Served::Passed { origin_ms: None });
+                let source = Source::of(route.project_id, &content);
+                Plan::Parts(Box::new(PartsPlan::new(parts, source, multipart)))
+            }
+        }
+    }
 }
 
-/// Turns a response into an answer, or into what has to be fetched for it.
-fn obey(response: Response<'_>) -> Plan {
-    let Response { parts, body, .. } = response;
-    match body {
-        Body::Inline(bytes) => Plan::Answer(parts, bytes),
-        Body::File(content) => Plan::Fetch(Box::new(Fetch::new(parts, &content, only_range(&content)))),
-        Body::Parts(content, multipart) => Plan::Parts(Box::new(PartsPlan::new(parts, &content, multipart))),
+/// What may be remembered: the answer to a GET that everybody gets who asks the same.
+fn keep(response: &Response<'_>, head: &RequestHeader, visit: Visit, resolved: &Resolved) -> Option<Keep> {
+    let target = head.raw_path();
+    let is_confirmed = resolved.is_confirmed || visit.audience == Audience::Public;
+    if !response.is_repeatable || !is_confirmed || head.method != Method::GET || !target.starts_with(b"/") {
+        return None;
     }
+    let host = request::host(head)?;
+    let is_https = visit.scheme == Scheme::Https;
+    let question = Question::new(host, target, is_https, visit.audience, &Fields::of(&head.headers))?;
+    Some(Keep { question: Box::new(question), resolved: resolved.clone(), rule: response.rule.clone() })
 }
 
 fn only_range(content: &Content<'_>) -> Option<ByteRange> {

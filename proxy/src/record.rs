@@ -8,12 +8,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderName, HeaderValue};
+use http::header::{REFERER, USER_AGENT};
+use http::{HeaderName, HeaderValue, Version};
+use loggia_types::Hostname;
 use loggia_types::route::Route;
 use pingora::protocols::http::ServerSession;
 
 use crate::access_log::{AccessLog, Line};
+use crate::answers::Hit;
+use crate::at_hand::Plain;
+use crate::client_address::ClientAddress;
 use crate::metrics::{CacheResult, CutBy, MethodClass, Metrics, OriginFault};
+use crate::request;
 
 /// On every answer, and in the access log: what a visitor reports is found again by it.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,7 +44,7 @@ impl Default for Record {
     fn default() -> Self {
         Self {
             started: Instant::now(),
-            id: RequestId(rand::random()),
+            id: RequestId::random(),
             cache: CacheResult::None,
             route: None,
             rule: None,
@@ -55,6 +61,10 @@ impl Default for Record {
 pub(crate) struct RequestId(u128);
 
 impl RequestId {
+    pub(crate) fn random() -> Self {
+        Self(rand::random())
+    }
+
     /// Evenly spread from 0 up to 1, the same for the same request.
     pub(crate) fn sample(self) -> f64 {
         #[allow(clippy::cast_possible_truncation, reason = "any 32 of its random bits will do")]
@@ -62,14 +72,33 @@ impl RequestId {
         f64::from(bits) / (f64::from(u32::MAX) + 1.0)
     }
 
+    /// 32 digits.
+    pub(crate) fn hex(self) -> [u8; 32] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut hex = [0; 32];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        hex
+    }
+
     pub(crate) fn header(self) -> Option<HeaderValue> {
-        HeaderValue::from_str(&self.to_string()).ok()
+        HeaderValue::from_bytes(&self.hex()).ok()
     }
 }
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "other",
     }
 }
 
@@ -87,6 +116,46 @@ impl Observer {
         }
     }
 
+    /// A request that was answered from what was at hand.
+    pub(crate) fn finish_hit(
+        &self,
+        plain: &Plain<'_>,
+        hit: &Hit,
+        client: ClientAddress,
+        id: RequestId,
+        started: Instant,
+        is_whole: bool,
+    ) {
+        let status = hit.answer.status.as_u16();
+        let sent_bytes = if is_whole { hit.body.len() as u64 } else { 0 };
+        let duration = started.elapsed();
+        self.metrics.request(Some(status), MethodClass::Get, hit.cache, sent_bytes, duration);
+        if !is_whole {
+            self.metrics.answers_cut.count(CutBy::Client);
+        }
+        if self.access_log.wants(Some(status), id) {
+            let route = &hit.answer.resolved.route;
+            self.access_log.write(&Line {
+                id,
+                client: Some(client.ip),
+                method: "GET",
+                host: Some(route.hostname.as_str()),
+                target: plain.target,
+                protocol: plain.protocol,
+                status: Some(status),
+                bytes: sent_bytes,
+                duration,
+                cache: hit.cache,
+                route: Some(route),
+                rule: hit.answer.rule.as_deref(),
+                cut: (!is_whole).then_some(CutBy::Client),
+                origin_fault: None,
+                user_agent: plain.user_agent,
+                referer: plain.referer,
+            });
+        }
+    }
+
     pub(crate) fn finish(&self, session: &ServerSession, client: Option<IpAddr>, record: &Record) {
         let head = session.req_header();
         let status = session.response_written().map(|response| response.status.as_u16());
@@ -101,7 +170,25 @@ impl Observer {
             self.metrics.answers_cut.count(by);
         }
         if self.access_log.wants(status, record.id) {
-            self.access_log.write(&Line::new(head, client, status, sent_bytes, duration, record));
+            let hostname = request::hostname(head).ok();
+            self.access_log.write(&Line {
+                id: record.id,
+                client,
+                method: head.method.as_str(),
+                host: hostname.as_ref().map(Hostname::as_str),
+                target: request::target(head),
+                protocol: protocol(head.version),
+                status,
+                bytes: sent_bytes,
+                duration,
+                cache: record.cache,
+                route: record.route.as_deref(),
+                rule: record.rule.as_deref(),
+                cut: record.cut,
+                origin_fault: record.origin_fault,
+                user_agent: head.headers.get(USER_AGENT).map(HeaderValue::as_bytes),
+                referer: head.headers.get(REFERER).map(HeaderValue::as_bytes),
+            });
         }
     }
 }

@@ -99,6 +99,12 @@ pub(crate) fn lists(line: &[u8], item: &str) -> bool {
     line.split(|byte| *byte == b',').any(|each| each.trim_ascii().eq_ignore_ascii_case(item.as_bytes()))
 }
 
+/// The host as it was sent, of a request that names one.
+pub(crate) fn host(head: &RequestHeader) -> Option<&[u8]> {
+    let pseudo = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    pseudo.or_else(|| head.headers.get(HOST).map(http::HeaderValue::as_bytes))
+}
+
 /// The host of `Host`, `:authority` and an absolute target, all of which must agree.
 pub(crate) fn hostname(head: &RequestHeader) -> Result<Hostname, Refusal> {
     let pseudo = head.uri.authority().map(|authority| authority.as_str().as_bytes());

@@ -1,9 +1,11 @@
 //! The proxy's phases. Thin: `plan` says what has to be done, they do it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::response::Parts;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use loggia_serve::pages::Page;
 use loggia_storage::Store;
 use loggia_types::BaseDomain;
@@ -16,13 +18,17 @@ use pingora::{Error, ErrorSource, ErrorType};
 use tracing::warn;
 
 use crate::admission::Admission;
+use crate::answers::Answers;
+use crate::bodies::Bodies;
 use crate::body;
+use crate::cache_headers::{CacheHeaders, Served};
 use crate::fetch::{Fault, Fetch};
+use crate::files::{FilePlan, Sent};
 use crate::hints;
 use crate::manifests::Manifests;
 use crate::metrics::{CacheResult, CutBy, OriginFault};
-use crate::origin::Origin;
-use crate::parts::PartsPlan;
+use crate::origin::{Origin, fault_of};
+use crate::parts::{Opened, PartsPlan};
 use crate::plan::{Plan, Visit};
 use crate::record::{Observer, REQUEST_ID, Record, RequestId};
 use crate::request;
@@ -35,11 +41,17 @@ pub(crate) struct EdgeService {
     pub base_domain: BaseDomain,
     pub routes: Routes,
     pub manifests: Manifests,
-    pub origin: Origin,
+    pub origin: Arc<Origin>,
+    pub bodies: Bodies,
+    pub answers: Answers,
+    pub cache_headers: CacheHeaders,
     pub store: Store,
     pub observer: Observer,
     pub admission: Admission,
 }
+
+/// The phases of a request at an edge.
+pub(crate) struct Phases(pub Arc<EdgeService>);
 
 /// What is known about a request between the phases.
 #[derive(Default)]
@@ -49,13 +61,29 @@ pub(crate) struct Ctx {
     record: Record,
 }
 
+impl Ctx {
+    /// Leaves it to the phases that follow to fetch a file and pass it on: `false`, for it is not answered yet.
+    fn fetch(&mut self, fetch: Fetch) -> bool {
+        self.fetch = Some(fetch);
+        self.record.cache = CacheResult::Origin;
+        false
+    }
+}
+
 impl EdgeService {
     async fn send_parts(
         &self,
-        plan: PartsPlan,
+        mut plan: PartsPlan,
         session: &mut ServerSession,
         record: &mut Record,
     ) -> pingora::Result<()> {
+        if let Some(body) = self.bodies.find(&plan.source.key) {
+            let served = Served::Memory { is_stale: body.is_stale() };
+            record.cache = served.label();
+            self.cache_headers.tell(&mut plan.head.headers, served);
+            return plan.send(&self.store, Opened::Memory(body), session, record.id).await;
+        }
+        record.cache = CacheResult::Origin;
         record.origin_asked = Some(std::time::Instant::now());
         match plan.open(&self.store).await {
             Ok(opened) => {
@@ -72,16 +100,18 @@ impl EdgeService {
     }
 
     /// Names what a page needs while the store is asked for it. A cache in front of us would keep the answer without
-    /// its links, for everybody: it gets them on the answer.
-    async fn send_hints(&self, session: &mut ServerSession, fetch: &mut Fetch) -> pingora::Result<()> {
-        match fetch.headers_of_ok() {
-            Some(head)
-                if hints::are_understood(session.req_header()) && self.admission.is_direct(session) =>
-            {
-                hints::send(session, head).await
-            }
-            _ => Ok(()),
+    /// its links, for everybody: it gets them on the answer. Tells whether any were sent.
+    async fn send_hints(
+        &self,
+        session: &mut ServerSession,
+        status: StatusCode,
+        headers: &mut HeaderMap,
+    ) -> pingora::Result<bool> {
+        let is_page = status == StatusCode::OK;
+        if is_page && hints::are_understood(session.req_header()) && self.admission.is_direct(session) {
+            return hints::send(session, headers).await;
         }
+        Ok(false)
     }
 
     fn visit(&self, session: &ServerSession) -> Visit {
@@ -89,11 +119,12 @@ impl EdgeService {
         Visit {
             scheme: if is_https { Scheme::Https } else { Scheme::Http },
             country: self.admission.country(session),
+            audience: self.admission.audience(session),
         }
     }
 }
 
-async fn send(
+pub(crate) async fn send(
     session: &mut ServerSession,
     id: RequestId,
     mut parts: Parts,
@@ -111,33 +142,12 @@ fn refuse(fault: Fault, record: &mut Record) -> Box<Error> {
     fault.into_error()
 }
 
-/// What kind of trouble with the store the proxy library reports.
-fn fault_of(error: &Error) -> OriginFault {
-    match error.etype() {
-        ErrorType::ConnectTimedout
-        | ErrorType::TLSHandshakeTimedout
-        | ErrorType::ReadTimedout
-        | ErrorType::WriteTimedout => OriginFault::Timeout,
-        ErrorType::ConnectError
-        | ErrorType::ConnectRefused
-        | ErrorType::ConnectNoRoute
-        | ErrorType::ConnectProxyFailure
-        | ErrorType::TLSHandshakeFailure
-        | ErrorType::TLSWantX509Lookup
-        | ErrorType::InvalidCert
-        | ErrorType::SocketError
-        | ErrorType::BindError => OriginFault::Connect,
-        ErrorType::InternalError => OriginFault::Internal,
-        _ => OriginFault::Broken,
-    }
-}
-
 fn internal(error: impl std::fmt::Display) -> Box<Error> {
     Error::explain(ErrorType::InternalError, error.to_string())
 }
 
 #[async_trait]
-impl ProxyHttp for EdgeService {
+impl ProxyHttp for Phases {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
@@ -159,21 +169,31 @@ impl ProxyHttp for EdgeService {
             // The proxy library reads only the first of several lines.
             session.set_keepalive(None);
         }
-        let visit = self.visit(session);
-        let plan = match self.admission.admit(session) {
-            Ok(()) => Box::pin(self.plan(session.req_header(), visit, &mut ctx.record)).await,
+        let visit = self.0.visit(session);
+        let plan = match self.0.admission.admit(session) {
+            Ok(()) => Box::pin(self.0.plan(session.req_header(), visit, &mut ctx.record)).await,
             Err(page) => Plan::page(page, &session.req_header().headers),
         };
         match plan {
+            Plan::File(mut plan) => {
+                let FilePlan { head, past_cache, keep, .. } = plan.as_mut();
+                if self.0.send_hints(session, head.status, &mut head.headers).await? {
+                    past_cache.set_headers(&head.headers);
+                    // What is left of the head is right only behind these hints.
+                    *keep = None;
+                }
+                match Box::pin(self.0.send_file(*plan, session, &mut ctx.record)).await? {
+                    Sent::Done => Ok(true),
+                    Sent::PastCache(fetch) => Ok(ctx.fetch(*fetch)),
+                }
+            }
             Plan::Fetch(mut fetch) => {
-                self.send_hints(session, &mut fetch).await?;
-                ctx.fetch = Some(*fetch);
-                ctx.record.cache = CacheResult::Origin;
-                Ok(false)
+                let (status, headers) = fetch.answer();
+                self.0.send_hints(session, status, headers).await?;
+                Ok(ctx.fetch(*fetch))
             }
             Plan::Parts(plan) => {
-                ctx.record.cache = CacheResult::Origin;
-                self.send_parts(*plan, session, &mut ctx.record).await?;
+                self.0.send_parts(*plan, session, &mut ctx.record).await?;
                 Ok(true)
             }
             Plan::Answer(parts, body) => {
@@ -188,7 +208,7 @@ impl ProxyHttp for EdgeService {
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
         ctx.record.origin_asked = Some(std::time::Instant::now());
-        let peer = self.origin.peer().await;
+        let peer = self.0.origin.peer().await;
         peer.map(Box::new)
             .map_err(|cause| Error::because(ErrorType::ConnectError, "finding the store's address", cause))
     }
@@ -202,6 +222,7 @@ impl ProxyHttp for EdgeService {
         let fetch = ctx.fetch.as_mut().ok_or_else(|| internal("nothing to fetch"))?;
         fetch.restart();
         *request = self
+            .0
             .origin
             .request(fetch.key(), fetch.range(), std::time::SystemTime::now())
             .map_err(internal)?;
@@ -217,7 +238,7 @@ impl ProxyHttp for EdgeService {
         let fetch = ctx.fetch.as_ref().ok_or_else(|| internal("nothing to fetch"))?;
         let checked = fetch.check_head(response.status, &response.headers);
         checked.map_err(|fault| refuse(fault, &mut ctx.record))?;
-        self.observer.origin_answered(&ctx.record);
+        self.0.observer.origin_answered(&ctx.record);
         // Ours, and nothing of the store's.
         let mut parts = fetch.head();
         parts.headers.extend(ctx.record.id.header().map(|id| (REQUEST_ID, id)));
@@ -296,8 +317,8 @@ impl ProxyHttp for EdgeService {
     /// Every request comes by here once, however it ended.
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
         let session = session.as_downstream();
-        let client = self.admission.client(session).map(|client| client.ip);
-        self.observer.finish(session, client, &ctx.record);
+        let client = self.0.admission.client(session).map(|client| client.ip);
+        self.0.observer.finish(session, client, &ctx.record);
     }
 
     fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &Error) -> bool {

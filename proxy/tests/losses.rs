@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use loggia_types::event::Change;
 use support::faulty_store::Fault;
-use support::{HOST, World, eventually, hostname, project, route};
+use support::{HOST, World, eventually, hostname, project, route, without_cache};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promote_is_followed_within_a_second() {
@@ -120,7 +120,7 @@ async fn a_thousand_visitors_ask_the_api_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_down_means_503_and_never_404() {
-    let mut world = World::new().await;
+    let mut world = World::with(without_cache).await;
     world.publish(1, &[("index.html", b"one")]).await;
     let other = world.deploy(2, &[("index.html", b"two")]).await;
     assert_eq!(world.get("/").await.status, 200);
@@ -148,7 +148,7 @@ async fn a_store_that_is_down_means_503_and_never_404() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_the_store_refuses_is_503() {
-    let world = World::new().await;
+    let world = World::with(without_cache).await;
     world.publish(1, &[("index.html", b"one"), ("b.txt", b"0123456789")]).await;
     assert_eq!(world.get("/").await.status, 200);
     for status in [403, 404, 500, 503, 301, 206] {
@@ -163,7 +163,7 @@ async fn whatever_the_store_refuses_is_503() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_or_changed_body_never_looks_whole() {
-    let world = World::new().await;
+    let world = World::with(without_cache).await;
     let large = vec![b'x'; 3_000_000];
     world.publish(1, &[("large.bin", &large), ("small.txt", b"small")]).await;
     assert_eq!(world.get("/small.txt").await.status, 200);

@@ -7,12 +7,13 @@ mod support;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use loggia_proxy::{AccessLogConfig, AccessLogTarget, AdminListen, Config, HttpsConfig, tls};
+use loggia_proxy::{AccessLogConfig, AccessLogTarget, AdminListen, Config};
 use serde_json::{Value, json};
 use support::faulty_store::Fault;
 use support::http::{Answer, Connection, ask};
+use support::https::with_https;
 use support::openmetrics::Exposition;
-use support::{HOST, RunningEdge, World, eventually};
+use support::{HOST, RunningEdge, World, eventually, without_cache};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -80,7 +81,8 @@ async fn every_request_is_counted_once_for_what_it_was() {
     // Long enough that its head is on the way before the end is seen to be wrong.
     let long = vec![b'x'; 1_000_000];
     let world =
-        settled(&[("index.html", b"hello"), ("a.txt", b"0123456789"), ("long.bin", &long)], |_, _| {}).await;
+        settled(&[("index.html", b"hello"), ("a.txt", b"0123456789"), ("long.bin", &long)], without_cache)
+            .await;
     let page = world.get("/").await;
     let unchanged = format!("If-None-Match: {}", page.header("etag").unwrap());
     assert_eq!(world.get_with("/", &unchanged).await.status, 304);
@@ -155,11 +157,7 @@ async fn a_visitor_who_leaves_is_no_fault_of_the_store() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_counted_while_they_are_open() {
-    let world = settled(&[("index.html", b"hello")], |config, dir| {
-        let (cert, key) = tls::ensure_self_signed(dir, &config.base_domain).unwrap();
-        config.https = Some(HttpsConfig { listen: ([127, 0, 0, 1], 0).into(), cert, key });
-    })
-    .await;
+    let world = settled(&[("index.html", b"hello")], with_https).await;
     let open = async || metrics(&world).await.get(r#"loggia_proxy_connections{listener="http"}"#);
     let mut connection = Connection::open(world.edge.addr).await;
     connection.send(&format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
@@ -227,7 +225,11 @@ async fn hostile_bytes_make_one_valid_line() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_failures_are_logged_when_the_sample_is_nothing() {
-    let world = settled(&[("index.html", b"hello")], with_log("0")).await;
+    let adjust = |config: &mut Config, dir: &Path| {
+        with_log("0")(config, dir);
+        without_cache(config, dir);
+    };
+    let world = settled(&[("index.html", b"hello")], adjust).await;
     assert_eq!(world.get("/").await.status, 200);
     world.faults.set(Fault::Status(503));
     assert_eq!(world.get("/").await.status, 503);
@@ -270,7 +272,7 @@ async fn a_log_that_cannot_be_written_disturbs_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edge_is_ready_as_long_as_it_is_of_use() {
-    let mut world = settled(&[("index.html", b"hello")], |_, _| {}).await;
+    let mut world = settled(&[("index.html", b"hello")], without_cache).await;
     let admin = world.edge.admin_addr.unwrap();
     let well = (200, json!({ "ready": true, "reasons": [], "degraded": [] }));
     assert_eq!(world.get("/").await.status, 200);

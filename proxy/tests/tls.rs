@@ -40,7 +40,11 @@ async fn ask(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http2_has_the_same_rules() {
-    let world = World::with(with_https).await;
+    let world = World::with(|config, dir| {
+        with_https(config, dir);
+        support::without_cache(config, dir);
+    })
+    .await;
     let large = vec![b'x'; 2_000_000];
     world.publish(1, &[("index.html", b"home"), ("large.bin", &large), ("404.html", b"none")]).await;
     let (mut client, connection) = h2::client::handshake(connect(&world, b"h2").await).await.unwrap();

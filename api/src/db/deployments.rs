@@ -172,6 +172,10 @@ statements! {
         where project_id = $1 and branch = $2 and commit_sha = $3 and source = 'git'
         for update";
 
+    FIND_FOREIGN = "
+        select wanted from unnest($2::text[]) wanted
+        where not exists (select from deployments where deployment_id = wanted and project_id = $1) limit 1";
+
     LIST = "
         select d.deployment_id, d.source, d.state, d.environment, d.alias, d.branch, d.commit_sha,
                d.message, d.author, d.framework, d.counts, d.problems, d.failure, d.timings,
@@ -261,6 +265,17 @@ pub(crate) struct PlaceRow {
     pub(crate) project_id: ProjectId,
     pub(crate) slug: ProjectSlug,
     pub(crate) alias: AliasName,
+}
+
+/// One of these that is no deployment of the project.
+pub(crate) async fn find_foreign(
+    db: &impl GenericClient,
+    project_id: ProjectId,
+    ids: &[DeploymentId],
+) -> Result<Option<DeploymentId>, DbError> {
+    let ids: Vec<&str> = ids.iter().map(DeploymentId::as_str).collect();
+    let row = db.query_opt(&db.prepare_cached(FIND_FOREIGN).await?, &[&project_id.as_str(), &ids]).await?;
+    row.map(|row| text(&row, "wanted")).transpose()
 }
 
 pub(crate) async fn find_place(

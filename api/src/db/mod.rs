@@ -5,6 +5,7 @@
 
 pub(crate) mod aliases;
 pub(crate) mod builds;
+pub(crate) mod cdn_hooks;
 pub(crate) mod deliveries;
 pub(crate) mod deployments;
 pub(crate) mod domains;

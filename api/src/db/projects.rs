@@ -61,6 +61,8 @@ statements! {
         where p.project_id > $1
         order by p.project_id limit $2";
 
+    LIST_IDS = "select project_id from projects order by project_id";
+
     LIST_BY_REPOSITORY = "
         select p.project_id, p.slug, p.name, p.repository_url, p.production_branch, p.build_settings, p.not_found,
                p.webhook_secret, p.created_at, a.deployment_id as production_deployment_id
@@ -125,6 +127,11 @@ pub(crate) async fn list(
 ) -> Result<Vec<ProjectRow>, DbError> {
     let rows = db.query(&db.prepare_cached(LIST).await?, &[&after, &limit]).await?;
     rows.iter().map(ProjectRow::from_row).collect()
+}
+
+pub(crate) async fn list_ids(db: &impl GenericClient) -> Result<Vec<ProjectId>, DbError> {
+    let rows = db.query(&db.prepare_cached(LIST_IDS).await?, &[]).await?;
+    rows.iter().map(|row| text(row, "project_id")).collect()
 }
 
 /// All projects that build from a repository: a monorepo has several.

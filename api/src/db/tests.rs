@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use tokio_postgres::Client;
 
+use super::cdn_hooks::Pass;
 use super::deployments::State;
 use crate::test_database::TestDatabase;
 
@@ -15,6 +16,7 @@ async fn every_statement_prepares_against_the_schema() {
     let modules = [
         ("aliases", super::aliases::ALL),
         ("builds", super::builds::ALL),
+        ("cdn_hooks", super::cdn_hooks::ALL),
         ("deliveries", super::deliveries::ALL),
         ("deployments", super::deployments::ALL),
         ("domains", super::domains::ALL),
@@ -45,7 +47,7 @@ async fn migrations_and_schema_sql_give_the_same_catalog() {
     assert!(migrated.len() > 100, "the catalog was read");
 }
 
-/// An upload that was under way while the api was updated can go on.
+/// An upload that was under way while the api was updated can go on, and so can an api of before.
 #[tokio::test]
 async fn migrations_keep_the_rows_that_are_there() {
     let client = TestDatabase::create_empty().await.connect().await;
@@ -58,13 +60,28 @@ async fn migrations_keep_the_rows_that_are_there() {
         insert into deployments (deployment_id, project_id, source, state, environment, alias)
             values ('0000000000000003', '0000000000000002', 'upload', 'deploying', 'production', 'production');
         insert into upload_files (deployment_id, path, sha256, size_bytes, folder, immutable)
-            values ('0000000000000003', 'a.css', sha256('a'), 1, '0000000000000003', false)";
+            values ('0000000000000003', 'a.css', sha256('a'), 1, '0000000000000003', false);
+        select publish_event('0000000000000002', '{shop.localhost}')";
     client.batch_execute(rows).await.expect("rows");
-    let migration = include_str!("../../migrations/V2__compressed_variants.sql");
-    client.batch_execute(migration).await.expect("runs on rows");
+    for migration in [
+        include_str!("../../migrations/V2__compressed_variants.sql"),
+        include_str!("../../migrations/V3__purges.sql"),
+    ] {
+        client.batch_execute(migration).await.expect("runs on rows");
+    }
     let query = "select source_path, variants::text, link from upload_files";
     let row = client.query_one(query, &[]).await.expect("the row");
     assert_eq!((row.get(0), row.get(1), row.get(2)), ("a.css", "[]", None::<&str>));
+    // As an api of before calls it: nobody knows what changed, so everything of the project is stale.
+    client.query("select publish_event('0000000000000002', '{}')", &[]).await.expect("publishes");
+    let query = "select hostnames, stale_keys, purge is null from events order by position";
+    let rows = client.query(query, &[]).await.expect("the events");
+    let rows: Vec<(Vec<String>, Vec<String>, bool)> =
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let expected =
+        [(texts(&["shop.localhost"]), texts(&[]), true), (texts(&[]), texts(&["p-0000000000000002"]), true)];
+    assert_eq!(rows, expected);
 }
 
 /// Columns, constraints, indexes, functions and triggers, as text.
@@ -98,6 +115,8 @@ async fn the_schema_knows_exactly_the_states_of_the_code() {
         assert!(mode.parse::<loggia_types::manifest::NotFound>().is_ok());
     }
     assert_eq!(names_in_check(&client, "projects_not_found_is_known").await, set(&modes));
+    let passes = Pass::ALL.map(Pass::as_str);
+    assert_eq!(names_in_check(&client, "cdn_hooks_pass_is_known").await, set(&passes));
     assert_eq!(names_in_check(&client, "api_tokens_kind_is_known").await, set(&["user", "builder", "edge"]));
 }
 
@@ -123,4 +142,25 @@ async fn the_audit_log_cannot_be_rewritten() {
     for change in ["update audit_log set action = 'x'", "delete from audit_log"] {
         assert!(client.batch_execute(change).await.is_err(), "{change}");
     }
+}
+
+#[tokio::test]
+async fn events_that_a_cdn_was_not_told_of_are_kept_for_as_long_as_anybody_looks() {
+    let database = TestDatabase::create().await;
+    let pool = super::pool(&database.config, 1);
+    let client = pool.get().await.expect("a connection");
+    super::cdn_hooks::ensure(&client, "fastly", Pass::AtOnce).await.expect("registers");
+    let rows = "
+        select publish_event('0000000000000002', '{}') from generate_series(1, 5);
+        update events set created_at = now() - interval '2 days';
+        update cdn_hooks set position = 3";
+    client.batch_execute(rows).await.expect("rows");
+    assert_eq!(super::events::prune(&client).await.expect("prunes"), 3, "those that were told");
+    client.batch_execute("update cdn_hooks set position = 4").await.expect("told");
+    assert_eq!(super::events::prune(&client).await.expect("prunes"), 1);
+    client.batch_execute("select publish_event('0000000000000002', '{}')").await.expect("one more");
+    assert_eq!(super::events::prune(&client).await.expect("prunes"), 0);
+    let given_up = "update cdn_hooks set looked_at = now() - interval '2 days'";
+    client.batch_execute(given_up).await.expect("nobody is configured for it");
+    assert_eq!(super::events::prune(&client).await.expect("prunes"), 1);
 }

@@ -1,7 +1,7 @@
 //! Pointers: going live, promote, roll back, cancel. Nothing is copied or rebuilt.
 
 use loggia_types::alias::AliasName;
-use loggia_types::{DeploymentId, ProjectId};
+use loggia_types::{DeploymentId, ProjectId, SurrogateKey};
 
 use crate::app::App;
 use crate::db::deployments::{DeploymentRow, State};
@@ -18,10 +18,11 @@ pub(crate) async fn advance_alias(
     let Some(place) = db::deployments::find_place(db, id).await? else {
         return Err(ApiError::internal(format!("deployment {id} vanished")));
     };
-    db::aliases::advance(db, id).await?;
+    let moved = db::aliases::advance(db, id).await?;
     let base = &app.config.base_domain;
     let appeared = [place.alias.hostname(&place.slug, base), base.deployment(id, &place.slug)];
-    db::events::publish(db, place.project_id, &appeared).await?;
+    let stale = moved.then(|| SurrogateKey::alias(place.project_id, &place.alias));
+    db::events::publish(db, place.project_id, &appeared, stale.as_slice()).await?;
     Ok(())
 }
 
@@ -42,7 +43,8 @@ pub(crate) async fn promote(
     }
     db::aliases::point(&transaction, id, alias).await?;
     let hostname = alias.hostname(&project.slug, &app.config.base_domain);
-    db::events::publish(&transaction, project.id, &[hostname]).await?;
+    let stale = [SurrogateKey::alias(project.id, alias)];
+    db::events::publish(&transaction, project.id, &[hostname], &stale).await?;
     transaction.commit().await?;
     get(&client, project.id, id).await
 }

@@ -2,5 +2,6 @@
 
 pub(crate) mod builds;
 pub(crate) mod deployments;
+pub(crate) mod purges;
 pub(crate) mod pushes;
 pub(crate) mod uploads;

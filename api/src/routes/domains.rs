@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use loggia_types::api::{AddDomain, Domain, Page};
 use loggia_types::hostname::HostnameKind;
-use loggia_types::{DomainId, Hostname, ProjectSlug};
+use loggia_types::{DomainId, Hostname, ProjectSlug, SurrogateKey};
 
 use super::projects;
 use crate::app::App;
@@ -13,6 +13,7 @@ use crate::auth::User;
 use crate::db;
 use crate::db::domains::{DomainRow, HOSTNAME_IS_UNIQUE, ONCE_PER_PROJECT};
 use crate::db::projects::ProjectRow;
+use crate::db::{DbError, GenericClient};
 use crate::dns::{self, TxtAnswer};
 use crate::error::ApiError;
 use crate::extract::{Json, Path};
@@ -87,8 +88,16 @@ async fn mark_verified(app: &App, project: &ProjectRow, domain: &DomainRow) -> R
         }
         _ => error.into(),
     })?;
-    db::events::publish(&transaction, project.id, std::slice::from_ref(&domain.hostname)).await?;
+    publish(&transaction, project, &domain.hostname).await?;
     transaction.commit().await?;
+    Ok(())
+}
+
+/// The whole project is stale in caches: with its first domain the project's own name asks search engines to stay
+/// away, and what was served at a domain that is gone must be.
+async fn publish(db: &impl GenericClient, project: &ProjectRow, domain: &Hostname) -> Result<(), DbError> {
+    let stale = [SurrogateKey::project(project.id)];
+    db::events::publish(db, project.id, std::slice::from_ref(domain), &stale).await?;
     Ok(())
 }
 
@@ -102,7 +111,7 @@ pub(crate) async fn remove(
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
     db::domains::delete(&transaction, domain.id).await?;
-    db::events::publish(&transaction, project.id, &[domain.hostname]).await?;
+    publish(&transaction, &project, &domain.hostname).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,7 +13,7 @@ use loggia_types::build::{BuildReport, ClaimRequest, Environment, Heartbeat, Hea
 use loggia_types::event::{Change, EdgeEvent};
 use loggia_types::hostname::HostnameKind;
 use loggia_types::route::{Route, ServeSettings};
-use loggia_types::{BuildId, EventPosition, Hostname};
+use loggia_types::{BuildId, EventPosition, Hostname, SurrogateKey};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -115,24 +115,30 @@ pub(crate) async fn route(
     Path(hostname): Path<Hostname>,
 ) -> Result<axum::Json<Route>, ApiError> {
     let client = app.db().await?;
-    let environment = environment(&app, &hostname);
-    let (row, own_name) = match app.config.base_domain.classify(&hostname) {
+    let kind = app.config.base_domain.classify(&hostname);
+    let environment = environment(&kind);
+    // The alias that the hostname follows: none for a permanent address.
+    let mut alias = Some(AliasName::Production);
+    let (row, own_name) = match kind {
         HostnameKind::Production(slug) => {
             (db::routes::find_by_alias(&client, &slug, &AliasName::Production).await?, true)
         }
         HostnameKind::Alias(label, slug) => {
-            let row = db::routes::find_by_alias(&client, &slug, &AliasName::Label(label)).await?;
+            let label = AliasName::Label(label);
+            let row = db::routes::find_by_alias(&client, &slug, &label).await?;
+            alias = Some(label);
             // A preview that nothing was deployed to is no hostname at all.
             (row.filter(|row| row.deployment_id.is_some()).map(never_indexed), true)
         }
         HostnameKind::Deployment(id, slug) => {
+            alias = None;
             (db::routes::find_by_deployment(&client, &slug, id).await?.map(never_indexed), true)
         }
         HostnameKind::Domain => (db::routes::find_by_domain(&client, &hostname).await?, false),
         HostnameKind::Unused => (None, true),
     };
     let row = row.ok_or_else(|| ApiError::not_found(format!("project at {hostname}")))?;
-    Ok(axum::Json(answer(hostname, row, environment, own_name)))
+    Ok(axum::Json(answer(hostname, row, environment, own_name, alias.as_ref())))
 }
 
 /// Previews and permanent names stay out of search engines whether or not the project has a domain.
@@ -140,27 +146,39 @@ fn never_indexed(row: RouteRow) -> RouteRow {
     RouteRow { has_domain: true, ..row }
 }
 
-fn environment(app: &App, hostname: &Hostname) -> Environment {
-    match app.config.base_domain.classify(hostname) {
+fn environment(kind: &HostnameKind) -> Environment {
+    match kind {
         HostnameKind::Production(_) | HostnameKind::Domain => Environment::Production,
         HostnameKind::Alias(..) | HostnameKind::Deployment(..) | HostnameKind::Unused => Environment::Preview,
     }
 }
 
-fn answer(hostname: Hostname, row: RouteRow, environment: Environment, own_name: bool) -> Route {
-    let mut surrogate_keys = vec![format!("p-{}", row.project_id)];
-    surrogate_keys.extend(row.deployment_id.map(|id| format!("d-{id}")));
+fn answer(
+    hostname: Hostname,
+    row: RouteRow,
+    environment: Environment,
+    own_name: bool,
+    alias: Option<&AliasName>,
+) -> Route {
     Route {
         hostname,
         project_id: row.project_id,
+        surrogate_keys: surrogate_keys(&row, alias).iter().map(SurrogateKey::to_string).collect(),
         slug: row.slug,
         deployment_id: row.deployment_id,
         environment,
         indexable: !(own_name && row.has_domain),
         serve: ServeSettings { not_found: row.not_found },
-        surrogate_keys,
         version: row.version,
     }
+}
+
+/// `p-{project} d-{deployment} a-{project}-{alias}`: what a change of each makes stale (docs/decisions/0010).
+fn surrogate_keys(row: &RouteRow, alias: Option<&AliasName>) -> Vec<SurrogateKey> {
+    let mut keys = vec![SurrogateKey::project(row.project_id)];
+    keys.extend(row.deployment_id.map(SurrogateKey::deployment));
+    keys.extend(alias.map(|alias| SurrogateKey::alias(row.project_id, alias)));
+    keys
 }
 
 /// Every committed event after the reader's position, in order, for as long as it listens.

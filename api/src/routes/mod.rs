@@ -1,11 +1,13 @@
 //! The whole URL table.
 
+mod cdn;
 mod deployments;
 mod domains;
 mod github;
 mod health;
 mod internal;
 mod projects;
+mod purges;
 
 use std::time::Duration;
 
@@ -40,9 +42,11 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/v1/projects/{slug}/deployments/{id}/cancel", post(deployments::cancel))
         .route("/api/v1/projects/{slug}/promote", post(deployments::promote))
         .route("/api/v1/projects/{slug}/rollback", post(deployments::roll_back))
+        .route("/api/v1/projects/{slug}/purge", post(purges::create))
         .route("/api/v1/projects/{slug}/domains", get(domains::list).post(domains::add))
         .route("/api/v1/projects/{slug}/domains/{id}", delete(domains::remove))
         .route("/api/v1/projects/{slug}/domains/{id}/verify", post(domains::verify))
+        .route("/api/v1/cdn", get(cdn::list))
         .route("/internal/v1/routes/{hostname}", get(internal::route))
         .route("/internal/v1/builds/{id}/heartbeat", post(internal::heartbeat))
         .route("/internal/v1/builds/{id}/report", post(internal::report))

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use loggia_types::api::{CreateProject, CreatedProject, Page, Project, UpdateProject};
-use loggia_types::{ProjectId, ProjectSlug, Timestamp};
+use loggia_types::{ProjectId, ProjectSlug, SurrogateKey, Timestamp};
 use serde::Deserialize;
 
 use crate::app::App;
@@ -96,7 +96,7 @@ async fn insert(app: &App, row: &ProjectRow) -> Result<(), ApiError> {
         }
         _ => error.into(),
     })?;
-    db::events::publish(&transaction, row.id, &[app.config.base_domain.production(&row.slug)]).await?;
+    db::events::publish(&transaction, row.id, &[app.config.base_domain.production(&row.slug)], &[]).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -122,7 +122,7 @@ pub(crate) async fn update(
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
     db::projects::update(&transaction, project.id, &change).await?;
-    db::events::publish(&transaction, project.id, &[]).await?;
+    db::events::publish(&transaction, project.id, &[], &[SurrogateKey::project(project.id)]).await?;
     transaction.commit().await?;
     drop(client);
     Ok(axum::Json(views::project(&app.config, find(&app, &slug).await?)))
@@ -138,7 +138,7 @@ pub(crate) async fn delete(
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
     db::projects::delete(&transaction, project.id).await?;
-    db::events::publish(&transaction, project.id, &[]).await?;
+    db::events::publish(&transaction, project.id, &[], &[SurrogateKey::project(project.id)]).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

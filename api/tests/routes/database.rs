@@ -59,6 +59,7 @@ fn migrations_hash() -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(include_bytes!("../../migrations/V1__first_release.sql"));
     hasher.update(include_bytes!("../../migrations/V2__compressed_variants.sql"));
+    hasher.update(include_bytes!("../../migrations/V3__purges.sql"));
     hasher.finalize()
 }
 

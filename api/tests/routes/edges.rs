@@ -13,7 +13,7 @@ async fn route(world: &World, hostname: &str) -> Option<Route> {
     world.edge.route(&hostname.parse().unwrap()).await.unwrap()
 }
 
-async fn deploy(world: &World, content: &str, alias: Option<&str>) -> DeploymentId {
+pub(crate) async fn deploy(world: &World, content: &str, alias: Option<&str>) -> DeploymentId {
     let file = SiteFile {
         path: "index.html".parse().unwrap(),
         hash: ContentHash::of(content.as_bytes()),
@@ -65,8 +65,15 @@ async fn every_name_of_a_project_has_a_route_and_no_other_name_has() {
     for (hostname, expected) in environments {
         assert_eq!(route(&world, &hostname).await.unwrap().environment, expected, "{hostname}");
     }
-    let keys = route(&world, "shop.localhost").await.unwrap().surrogate_keys;
-    assert_eq!(keys, [format!("p-{}", project.id), format!("d-{production}")]);
+    let id = project.id;
+    let keys = [
+        ("shop.localhost".to_owned(), format!("p-{id} d-{production} a-{id}-production")),
+        ("next--shop.localhost".to_owned(), format!("p-{id} d-{preview} a-{id}-next")),
+        (format!("d-{production}--shop.localhost"), format!("p-{id} d-{production}")),
+    ];
+    for (hostname, expected) in keys {
+        assert_eq!(route(&world, &hostname).await.unwrap().surrogate_keys.join(" "), expected, "{hostname}");
+    }
 }
 
 #[tokio::test]

@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::large_futures, reason = "a test that fails should say where")]
 
 mod builds;
+mod cdn;
 mod database;
 mod deployments;
 mod domains;
 mod edges;
+mod fake_cdn;
 mod projects;
+mod purges;
 mod webhooks;
 mod world;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loggia_api::Config;
+use loggia_api::{CdnConfig, Config};
 use loggia_client::{ApiClient, BuilderClient, EdgeClient};
 use loggia_runtime::Secret;
 use loggia_storage::embedded::{EmbeddedS3, EmbeddedS3Config};
@@ -13,6 +13,7 @@ use loggia_types::build::{BuildLimits, BuildSettings};
 use loggia_types::manifest::NotFound;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::TestDatabase;
@@ -29,7 +30,9 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) database: TestDatabase,
     pub(crate) http: reqwest::Client,
+    config: Config,
     stop: CancellationToken,
+    running: JoinHandle<()>,
     _bucket: EmbeddedS3,
     _folder: TempDir,
 }
@@ -82,11 +85,11 @@ impl World {
             builder_token: Secret::new(BUILDER),
             edge_token: Secret::new(EDGE),
             admin_token: Some(Secret::new(ADMIN)),
+            cdn: CdnConfig::default(),
         };
         change(&mut config);
         let stop = CancellationToken::new();
-        let running = loggia_api::run_on(listener, config, stop.clone());
-        tokio::spawn(async move { running.await.unwrap() });
+        let running = run(listener, &config, &stop);
         let http = reqwest::Client::new();
         // The listener is bound: the first request waits until the api takes it.
         assert!(http.get(format!("{url}/readyz")).send().await.unwrap().status().is_success());
@@ -97,11 +100,29 @@ impl World {
             store: Store::connect(&store),
             database,
             http,
+            config,
             stop,
+            running,
             url,
             _bucket: bucket,
             _folder: folder,
         }
+    }
+
+    /// Another process over the same database, as far as one can tell from outside.
+    pub(crate) async fn restart(&mut self) {
+        self.stop.cancel();
+        (&mut self.running).await.unwrap();
+        self.stop = CancellationToken::new();
+        let listener = TcpListener::bind(self.config.listen).await.unwrap();
+        self.running = run(listener, &self.config, &self.stop);
+    }
+
+    /// One more api over the same database and bucket. It ends with the test.
+    pub(crate) async fn start_another(&self) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let config = Config { listen: listener.local_addr().unwrap(), ..self.config.clone() };
+        run(listener, &config, &self.stop);
     }
 
     pub(crate) async fn project(&self, slug: &str) -> CreatedProject {
@@ -112,6 +133,11 @@ impl World {
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         self.database.connect().await.query_one(sql, &[]).await.unwrap().get(0)
     }
+}
+
+fn run(listener: TcpListener, config: &Config, stop: &CancellationToken) -> JoinHandle<()> {
+    let running = loggia_api::run_on(listener, config.clone(), stop.clone());
+    tokio::spawn(async move { running.await.unwrap() })
 }
 
 impl Drop for World {

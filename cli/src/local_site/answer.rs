@@ -51,7 +51,7 @@ pub(super) fn of(site: &Site, policy: &Policy<'_>, request: RequestHead<'_>) -> 
         path: content.entry.path().to_owned(),
         coding: content.variant.map(|variant| variant.coding),
     });
-    let Response { parts, body, rule } = respond(site, policy, request);
+    let Response { parts, body, rule, .. } = respond(site, policy, request);
     Answer { parts, rule, file, body: pieces(body) }
 }
 
@@ -110,7 +110,7 @@ fn pieces(body: Body<'_>) -> Vec<Piece> {
 impl Answer {
     /// Of the platform's own.
     pub(crate) fn page(page: Page, request: RequestHead<'_>) -> Self {
-        let Response { parts, body, rule } = Response::page(page, request);
+        let Response { parts, body, rule, .. } = Response::page(page, request);
         Self { parts, rule, file: None, body: pieces(body) }
     }
 }

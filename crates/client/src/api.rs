@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use loggia_types::api::{
-    AddDomain, CreateDeployment, CreateProject, CreatedProject, Deployment, Domain, Page, Project, Promote,
-    UpdateProject, UploadStarted,
+    AddDomain, CdnHook, CreateDeployment, CreateProject, CreatedProject, Deployment, Domain, Page, Project,
+    Promote, PurgeAnswer, UpdateProject, UploadStarted,
 };
 use loggia_types::build::LogLine;
+use loggia_types::purge::PurgeRequest;
 use loggia_types::{ContentHash, DeploymentId, DomainId, ProjectSlug};
 use reqwest::{Body, Method};
 
@@ -131,6 +132,16 @@ impl ApiClient {
         id: DeploymentId,
     ) -> Result<Deployment, ClientError> {
         self.http.json(self.project(Method::POST, slug, &format!("/deployments/{id}/cancel"))).await
+    }
+
+    /// Makes every edge, and a CDN in front, forget something of the project.
+    pub async fn purge(&self, slug: &ProjectSlug, body: &PurgeRequest) -> Result<PurgeAnswer, ClientError> {
+        self.http.json(self.project(Method::POST, slug, "/purge").json(body)).await
+    }
+
+    /// How far each configured CDN was told what to forget.
+    pub async fn list_cdn_hooks(&self) -> Result<Vec<CdnHook>, ClientError> {
+        self.http.json(self.http.request(Method::GET, "/api/v1/cdn").timeout(CALL_TIMEOUT)).await
     }
 
     pub async fn promote(&self, slug: &ProjectSlug, body: &Promote) -> Result<Deployment, ClientError> {

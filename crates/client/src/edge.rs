@@ -48,16 +48,20 @@ impl EdgeClient {
         Ok(pieces.eventsource().filter_map(move |event| {
             let decoded = match event {
                 Ok(event) if event.data.is_empty() => None,
-                Ok(event) => serde_json::from_str(&event.data).ok().map(Ok),
+                Ok(event) => Some(
+                    EdgeEvent::decode(&event.data).ok_or_else(|| unreadable("an event without a position")),
+                ),
                 Err(eventsource_stream::EventStreamError::Transport(error)) => Some(Err(error)),
-                Err(error) => Some(Err(ClientError::Protocol {
-                    url: String::from("/internal/v1/events"),
-                    cause: error.to_string(),
-                })),
+                Err(error) => Some(Err(unreadable(&error.to_string()))),
             };
             std::future::ready(decoded)
         }))
     }
+}
+
+/// Passing over what cannot be read could lose a change: the reader starts again and checks more often meanwhile.
+fn unreadable(cause: &str) -> ClientError {
+    ClientError::Protocol { url: String::from("/internal/v1/events"), cause: cause.to_owned() }
 }
 
 /// Ends the stream with an error when nothing, not even a comment, came for [`STREAM_SILENCE_MAX`].

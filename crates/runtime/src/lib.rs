@@ -1,9 +1,10 @@
-//! What every Loggia process does around its work: configuration, logging, shutdown.
+//! What every Loggia process does around its work: configuration, logging, shutdown, the service manager.
 
 pub mod config;
 pub mod logging;
 pub mod secret;
 pub mod shutdown;
+pub mod systemd;
 
 pub use config::Env;
 pub use secret::Secret;

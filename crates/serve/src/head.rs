@@ -92,6 +92,7 @@ fn status(answer: &Answer<'_>) -> StatusCode {
         Answer::Unauthorized => 401,
         Answer::MethodNotAllowed => 405,
         Answer::NotAcceptable => 406,
+        Answer::PreconditionFailed => 412,
         Answer::Options => 204,
     };
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
@@ -125,7 +126,7 @@ fn describe(headers: &mut HeaderMap, decision: &Decision<'_>, manifest: &Manifes
             headers.insert(VARY, HeaderValue::from_static(CODING_VARY));
         }
         Answer::Options => drop(headers.insert(ALLOW, ALLOWED)),
-        Answer::Nothing(_) => drop(headers.insert(CACHE_CONTROL, NO_STORE)),
+        Answer::Nothing(_) | Answer::PreconditionFailed => drop(headers.insert(CACHE_CONTROL, NO_STORE)),
     }
 }
 
@@ -165,8 +166,12 @@ fn settle(headers: &mut HeaderMap, decision: &Decision<'_>, policy: &Policy<'_>)
     if decision.is_protected {
         headers.insert(CACHE_CONTROL, PRIVATE);
     }
-    if let (Some(rule), false) = (decision.rule, policy.is_primary) {
-        insert(headers, RULE, rule.to_string().as_bytes());
+    if !policy.is_primary {
+        // Copies of a site do not compete with it, whatever its rules say.
+        keep_from_indexes(headers);
+        if let Some(rule) = decision.rule {
+            insert(headers, RULE, rule.to_string().as_bytes());
+        }
     }
     match &decision.answer {
         Answer::Content(content) => settle_content(headers, content),
@@ -175,6 +180,17 @@ fn settle(headers: &mut HeaderMap, decision: &Decision<'_>, policy: &Policy<'_>)
             None
         }
         _ => None,
+    }
+}
+
+fn keep_from_indexes(headers: &mut HeaderMap) {
+    let present = headers.get(ROBOTS).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_kept = |word: &str| ["noindex", "none"].iter().any(|kept| word.trim().eq_ignore_ascii_case(kept));
+    if present.is_empty() {
+        headers.insert(ROBOTS, NOINDEX);
+    } else if !present.split(',').any(is_kept) {
+        let joined = format!("{present}, noindex");
+        insert(headers, ROBOTS, joined.as_bytes());
     }
 }
 

@@ -96,6 +96,11 @@ impl Page {
         Self::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", "Not acceptable", text)
     }
 
+    pub fn precondition_failed() -> Self {
+        let text = "The request asks for a version of this file that is not the one at this address.";
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", "Precondition failed", text)
+    }
+
     pub fn method_not_allowed() -> Self {
         let text = "A static site is read with GET or HEAD.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", text)

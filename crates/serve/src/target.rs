@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use crate::decide::is_hidden;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode, utf8_percent_encode};
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// What `encodeURIComponent` escapes (ECMA-262 §19.2.6.4).
 pub(crate) const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -66,7 +67,7 @@ impl<'r> Target<'r> {
         if let Some(path) = as_plain(relative) {
             return Ok(Self { path: Cow::Borrowed(path), query, is_canonical: true });
         }
-        let decoded = decode(relative)?;
+        let decoded = composed(decode(relative)?);
         let is_canonical = encode(&decoded).as_bytes() == relative;
         Ok(Self { path: Cow::Owned(decoded), query, is_canonical })
     }
@@ -114,6 +115,11 @@ impl<'r> Target<'r> {
         }
         location
     }
+}
+
+/// Paths of files are composed (NFC). A link that was written on a Mac may not be.
+fn composed(path: String) -> String {
+    if path.is_ascii() || is_nfc(&path) { path } else { path.nfc().collect() }
 }
 
 fn encode(path: &str) -> String {
@@ -230,6 +236,7 @@ mod tests {
             ("/%c3%bc", r#""ü" at /%C3%BC"#),
             ("/%C3%BC", r#""ü""#),
             ("/ü", r#""ü" at /%C3%BC"#),
+            ("/u%CC%88", r#""ü" at /%C3%BC"#),
             ("/a+b", r#""a+b" at /a%2Bb"#),
             ("/@scope", r#""@scope" at /%40scope"#),
             ("/(a)!~*'", r#""(a)!~*'""#),

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::alias::AliasName;
 use crate::build::{BuildFailure, BuildSettings, Environment, StepTiming};
 use crate::git::{BranchName, CommitSha, RepositoryUrl};
-use crate::id::{DeploymentId, DomainId, ProjectId};
+use crate::id::{DeploymentId, DomainId, EventPosition, ProjectId};
 use crate::manifest::NotFound;
 use crate::problem::Problem;
 use crate::publish::{PublishCounts, SiteFile};
+use crate::purge::Purge;
 use crate::timestamp::Timestamp;
 use crate::{ContentHash, Hostname, ProjectSlug};
 
@@ -202,6 +203,29 @@ pub struct TxtRecord {
 #[serde(deny_unknown_fields)]
 pub struct AddDomain {
     pub hostname: Hostname,
+}
+
+/// The answer to a purge: every edge hears of it at this place of the event stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeAnswer {
+    pub position: EventPosition,
+    /// What was understood, spelled as caches know it.
+    pub purged: Purge,
+}
+
+/// A CDN in front of the edges, as far as it was told what to forget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CdnHook {
+    /// `fastly`, `cloudflare`, or `varnish` and its address.
+    pub hook: String,
+    /// Events that it was not told of yet.
+    pub waiting: u64,
+    /// Events that it was not told of for the second time yet, which is a few seconds after the first: an edge may have
+    /// answered with what was before.
+    pub settling: u64,
+    /// The first of the calls that failed since one succeeded.
+    pub failing_since: Option<Timestamp>,
+    pub last_error: Option<String>,
 }
 
 /// The answer to a webhook: what came of it.

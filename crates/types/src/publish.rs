@@ -153,7 +153,9 @@ fn is_immutable(file: &SiteFile, base: Option<&Manifest>) -> bool {
     let is_constant = |entry: Entry<'_>| entry.hash() == file.hash && entry.is_immutable();
     let live = base.and_then(|base| base.find(path));
     let retired = base.and_then(|base| base.find_retired(path)).map(|(entry, _)| entry);
-    fingerprint::is_fingerprinted(path) && live.or(retired).is_none_or(is_constant)
+    fingerprint::is_fingerprinted(path)
+        && !fingerprint::is_revalidated(path)
+        && live.or(retired).is_none_or(is_constant)
 }
 
 /// The fingerprinted files that earlier deployments had and `entries` do not: pages that were opened before still
@@ -382,6 +384,12 @@ mod tests {
         assert!(two.find(name).is_some_and(|e| e.is_fingerprinted() && !e.is_immutable()));
         let (_, three) = published(&[(name, "2")], 3, Some(&two));
         assert!(three.find(name).is_some_and(|e| !e.is_immutable()));
+    }
+
+    #[test]
+    fn data_with_a_hash_in_its_name_retires_but_is_never_immutable() {
+        let (_, one) = published(&[("assets/data-3f2a91bc.json", "1"), ("sw-3f2a91bc.js", "1")], 1, None);
+        assert!(one.entries().all(|entry| entry.is_fingerprinted() && !entry.is_immutable()));
     }
 
     #[test]

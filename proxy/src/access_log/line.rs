@@ -1,137 +1,194 @@
 //! One line of the access log: what is in it, and above all what is not.
 //!
 //! No query, no fragment, no credentials of a URL, no header but the user agent, of the referer only the host.
+//!
+//! Every request writes one, so it is put together by hand: no allocation, and the library of JSON only where strangers
+//! chose the text.
 
-use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt::Display;
+use std::io::Write;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use http::header::{REFERER, USER_AGENT};
-use pingora::http::RequestHeader;
-use serde::Serialize;
+use loggia_types::route::Route;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::metrics::Label;
-use crate::record::Record;
-use crate::request;
+use crate::metrics::{CacheResult, CutBy, Label, OriginFault};
+use crate::record::RequestId;
 
 const USER_AGENT_BYTES_MAX: usize = 256;
 
 /// Paths of sites are shorter; refused ones can be as long as a whole head.
 const PATH_BYTES_MAX: usize = 2048;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct Line<'r> {
-    time: String,
-    request_id: String,
-    client: Option<IpAddr>,
-    method: &'r str,
+    pub id: RequestId,
+    pub client: Option<IpAddr>,
+    pub method: &'r str,
     /// `None` when the request did not name exactly one valid host.
-    host: Option<String>,
-    path: Cow<'r, str>,
-    protocol: &'static str,
+    pub host: Option<&'r str>,
+    /// As it was sent.
+    pub target: &'r [u8],
+    pub protocol: &'static str,
     /// `None`: the client left before anything was sent.
-    status: Option<u16>,
-    bytes: u64,
-    duration_ms: f64,
-    cache: &'static str,
-    project_id: Option<String>,
-    project: Option<&'r str>,
-    deployment_id: Option<String>,
-    rule: Option<&'r str>,
-    cut_by: Option<&'static str>,
-    origin_fault: Option<&'static str>,
-    user_agent: Option<Cow<'r, str>>,
-    referer_host: Option<String>,
+    pub status: Option<u16>,
+    pub bytes: u64,
+    pub duration: Duration,
+    pub cache: CacheResult,
+    pub route: Option<&'r Route>,
+    pub rule: Option<&'r str>,
+    pub cut: Option<CutBy>,
+    pub origin_fault: Option<OriginFault>,
+    pub user_agent: Option<&'r [u8]>,
+    pub referer: Option<&'r [u8]>,
 }
 
-impl<'r> Line<'r> {
-    pub(crate) fn new(
-        head: &'r RequestHeader,
-        client: Option<IpAddr>,
-        status: Option<u16>,
-        bytes: u64,
-        duration: Duration,
-        record: &'r Record,
-    ) -> Self {
-        let route = record.route.as_deref();
-        Self {
-            time: timestamp(SystemTime::now()),
-            request_id: record.id.to_string(),
-            client,
-            method: head.method.as_str(),
-            host: request::hostname(head).ok().map(|hostname| hostname.to_string()),
-            path: path(head),
-            protocol: protocol(head.version),
-            status,
-            bytes,
-            duration_ms: duration.as_secs_f64() * 1000.0,
-            cache: record.cache.text(),
-            project_id: route.map(|route| route.project_id.to_string()),
-            project: route.map(|route| route.slug.as_str()),
-            deployment_id: route.and_then(|route| route.deployment_id).map(|id| id.to_string()),
-            rule: record.rule.as_deref(),
-            cut_by: record.cut.map(Label::text),
-            origin_fault: record.origin_fault.map(Label::text),
-            user_agent: head
-                .headers
-                .get(USER_AGENT)
-                .map(|value| text(value.as_bytes(), USER_AGENT_BYTES_MAX)),
-            referer_host: head.headers.get(REFERER).and_then(|value| host_of(value.to_str().ok()?)),
+impl Line<'_> {
+    /// As JSON with a line end.
+    pub(super) fn encode(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(b"{\"time\":\"");
+        into.extend_from_slice(&timestamp(SystemTime::now()));
+        into.extend_from_slice(b"\",\"request_id\":\"");
+        into.extend_from_slice(&self.id.hex());
+        into.push(b'"');
+        plain(into, "client", self.client);
+        text(into, "method", Some(self.method.as_bytes()), usize::MAX);
+        plain(into, "host", self.host);
+        text(into, "path", Some(path(self.target)), PATH_BYTES_MAX);
+        plain(into, "protocol", Some(self.protocol));
+        number(into, "status", self.status);
+        number(into, "bytes", Some(self.bytes));
+        number(into, "duration_ms", Some(Millis(self.duration)));
+        plain(into, "cache", Some(self.cache.text()));
+        plain(into, "project_id", self.route.map(|route| route.project_id));
+        plain(into, "project", self.route.map(|route| route.slug.as_str()));
+        plain(into, "deployment_id", self.route.and_then(|route| route.deployment_id));
+        text(into, "rule", self.rule.map(str::as_bytes), usize::MAX);
+        plain(into, "cut_by", self.cut.map(Label::text));
+        plain(into, "origin_fault", self.origin_fault.map(Label::text));
+        text(into, "user_agent", self.user_agent, USER_AGENT_BYTES_MAX);
+        let referer_host = self.referer.and_then(host_of);
+        text(into, "referer_host", referer_host.as_deref().map(str::as_bytes), usize::MAX);
+        into.extend_from_slice(b"}\n");
+    }
+}
+
+fn name(into: &mut Vec<u8>, name: &str) {
+    into.extend_from_slice(b",\"");
+    into.extend_from_slice(name.as_bytes());
+    into.extend_from_slice(b"\":");
+}
+
+/// A text of our own, or one that was parsed, which holds nothing that would have to be escaped.
+fn plain(into: &mut Vec<u8>, of: &str, value: Option<impl Display>) {
+    name(into, of);
+    // Writing into memory does not fail.
+    let _ = match value {
+        Some(value) => write!(into, "\"{value}\""),
+        None => into.write_all(b"null"),
+    };
+}
+
+fn number(into: &mut Vec<u8>, of: &str, value: Option<impl Display>) {
+    name(into, of);
+    let _ = match value {
+        Some(value) => write!(into, "{value}"),
+        None => into.write_all(b"null"),
+    };
+}
+
+/// A text of strangers, cut to its first bytes. The encoder escapes whatever could end a line or a string early; what is no
+/// UTF-8, also from a character cut in two, becomes U+FFFD.
+fn text(into: &mut Vec<u8>, of: &str, value: Option<&[u8]>, bytes_max: usize) {
+    name(into, of);
+    let Some(value) = value else { return into.extend_from_slice(b"null") };
+    let value = &value[..value.len().min(bytes_max)];
+    let needs_no_care = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\';
+    if value.iter().all(needs_no_care) {
+        into.push(b'"');
+        into.extend_from_slice(value);
+        into.push(b'"');
+    } else {
+        let _ = serde_json::to_writer(into, &String::from_utf8_lossy(value));
+    }
+}
+
+/// Milliseconds with three digits behind the point.
+struct Millis(Duration);
+
+impl Display for Millis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:03}", self.0.as_millis(), self.0.subsec_micros() % 1000)
+    }
+}
+
+/// `2023-11-14T22:13:20.007Z`. The second is written once, and then only its milliseconds.
+fn timestamp(at: SystemTime) -> [u8; 24] {
+    thread_local! {
+        static SECOND: Cell<(u64, [u8; 24])> = const { Cell::new((u64::MAX, [b'0'; 24])) };
+    }
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let (mut second, mut text) = SECOND.get();
+    if second != since.as_secs() {
+        let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].000Z");
+        let formatted = OffsetDateTime::from(at).format(format).unwrap_or_default();
+        if let Ok(formatted) = formatted.into_bytes().try_into() {
+            (second, text) = (since.as_secs(), formatted);
+            SECOND.set((second, text));
         }
     }
-
-    /// As JSON with a line end. The encoder escapes whatever could end a line or a string early.
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+    for (place, unit) in [(20, 100), (21, 10), (22, 1)] {
+        let digit = (since.subsec_millis() / unit % 10) as u8;
+        text[place] = b'0' + digit;
     }
+    text
 }
 
-fn timestamp(at: SystemTime) -> String {
-    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    OffsetDateTime::from(at).format(format).unwrap_or_default()
-}
-
-/// The path as it was sent. A target that is no path may hold a user and a password: it is left out.
-fn path(head: &RequestHeader) -> Cow<'_, str> {
-    let target = request::target(head);
+/// The path without its query. A target that is no path may hold a user and a password: it is left out.
+fn path(target: &[u8]) -> &[u8] {
     let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-    if path.starts_with(b"/") || path == b"*" { text(path, PATH_BYTES_MAX) } else { Cow::Borrowed("") }
+    if path.starts_with(b"/") || path == b"*" { path } else { b"" }
 }
 
-/// The first bytes as text; what is no UTF-8, also from a character cut in two, becomes U+FFFD.
-fn text(bytes: &[u8], bytes_max: usize) -> Cow<'_, str> {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(bytes_max)])
+fn host_of(referer: &[u8]) -> Option<String> {
+    url::Url::parse(std::str::from_utf8(referer).ok()?).ok()?.host_str().map(str::to_owned)
 }
 
-fn host_of(referer: &str) -> Option<String> {
-    url::Url::parse(referer).ok()?.host_str().map(str::to_owned)
-}
-
-fn protocol(version: http::Version) -> &'static str {
-    match version {
-        http::Version::HTTP_2 => "HTTP/2",
-        http::Version::HTTP_11 => "HTTP/1.1",
-        http::Version::HTTP_10 => "HTTP/1.0",
-        _ => "other",
+#[cfg(test)]
+pub(super) fn example(target: &[u8]) -> Line<'_> {
+    Line {
+        id: RequestId::random(),
+        client: None,
+        method: "GET",
+        host: None,
+        target,
+        protocol: "HTTP/1.1",
+        status: Some(200),
+        bytes: 5,
+        duration: Duration::from_micros(1500),
+        cache: CacheResult::Hit,
+        route: None,
+        rule: None,
+        cut: None,
+        origin_fault: None,
+        user_agent: None,
+        referer: None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pingora::http::RequestHeader;
 
     fn logged(target: &[u8], headers: &[(&str, &[u8])]) -> serde_json::Value {
-        let mut head = RequestHeader::build("GET", target, None).expect("a request");
-        for (name, value) in headers {
-            let value = http::HeaderValue::from_bytes(value).expect("a value");
-            head.append_header((*name).to_owned(), value).expect("a header");
-        }
-        let record = Record::default();
-        let line = Line::new(&head, None, Some(200), 5, Duration::from_micros(1500), &record).encode();
+        let value = |name| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        let mut line = Vec::new();
+        Line { user_agent: value("user-agent"), referer: value("referer"), ..example(target) }
+            .encode(&mut line);
         assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
         serde_json::from_slice(&line).expect("JSON")
     }
@@ -149,7 +206,8 @@ mod tests {
         ];
         for (target, expected) in cases {
             let referer: &[u8] = b"https://me:secret@from.example/secret?secret";
-            let line = logged(target.as_bytes(), &[("host", b"shop.localhost"), ("referer", referer)]);
+            let head = RequestHeader::build("GET", target.as_bytes(), None).expect("a request");
+            let line = logged(crate::request::target(&head), &[("referer", referer)]);
             assert_eq!(line["path"], expected, "{target}");
             assert_eq!(line["referer_host"], "from.example");
             assert!(!line.to_string().contains("secret"), "{line}");
@@ -159,8 +217,7 @@ mod tests {
     #[test]
     fn hostile_bytes_become_harmless_text() {
         let agent = [b"\"},{\t\xff\xfe".as_slice(), &[b'x'; 400]].concat();
-        let line =
-            logged("/\u{e9}\"\\{".as_bytes(), &[("host", b"u:p@shop.localhost"), ("user-agent", &agent)]);
+        let line = logged("/\u{e9}\"\\{".as_bytes(), &[("user-agent", &agent)]);
         assert_eq!(line["path"], "/\u{e9}\"\\{");
         assert_eq!(line["host"], serde_json::Value::Null);
         let agent = line["user_agent"].as_str().expect("text");
@@ -170,6 +227,8 @@ mod tests {
     #[test]
     fn times_are_rfc_3339_with_milliseconds() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_007);
-        assert_eq!(timestamp(at), "2023-11-14T22:13:20.007Z");
+        assert_eq!(&timestamp(at), b"2023-11-14T22:13:20.007Z");
+        assert_eq!(&timestamp(at + Duration::from_millis(990)), b"2023-11-14T22:13:20.997Z");
+        assert_eq!(&timestamp(at + Duration::from_millis(993)), b"2023-11-14T22:13:21.000Z");
     }
 }

@@ -1,27 +1,25 @@
 //! The access log: one line of JSON for each request, which waits for nobody.
 //!
-//! A request encodes its line and puts it into a queue with limits; one thread writes. When the disk is slower
-//! than the visitors, lines are dropped and counted, and serving does not notice.
+//! A request encodes its line into a queue with limits; one thread writes. When the disk is slower than the visitors,
+//! lines are dropped and counted, and serving does not notice.
 
 mod line;
+mod queue;
 mod setting;
 mod writer;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 pub(crate) use self::line::Line;
+use self::queue::Queue;
 pub use self::setting::{AccessLogConfig, AccessLogTarget, SampleRate};
 use self::writer::Writer;
 use crate::metrics::{LogLine, Metrics};
 use crate::record::RequestId;
 
-/// About half a second of 100,000 requests a second; 2 MiB of pointers.
+/// About half a second of 100,000 requests a second.
 const QUEUE_LINES_MAX: usize = 65_536;
 
 /// 400 bytes are usual; with hostile paths and agents a line has up to 16 KiB.
@@ -35,22 +33,15 @@ pub(crate) struct AccessLog(Option<Arc<Open>>);
 
 #[derive(Debug)]
 struct Open {
-    queue: SyncSender<Entry>,
-    waiting: Arc<Waiting>,
+    queue: Arc<Queue>,
     sample: SampleRate,
     metrics: Arc<Metrics>,
 }
 
-/// What is in the queue.
-#[derive(Debug, Default)]
-struct Waiting {
-    bytes: AtomicUsize,
-}
-
-enum Entry {
-    Line(Vec<u8>),
-    /// Answered when everything before it is written.
-    Flush(oneshot::Sender<()>),
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
 impl AccessLog {
@@ -63,12 +54,12 @@ impl AccessLog {
         if config.target == AccessLogTarget::Off {
             return Ok(Self(None));
         }
-        let (queue, entries) = sync_channel(lines_max);
-        let waiting = Arc::new(Waiting::default());
-        let writer = Writer::new(config.target.clone(), Arc::clone(&metrics), Arc::clone(&waiting));
-        // A thread, not a task: a slow disk must not hold up a worker. It ends when the last sender is gone.
-        std::thread::Builder::new().name("access-log".into()).spawn(move || writer.run(&entries))?;
-        Ok(Self(Some(Arc::new(Open { queue, waiting, sample: config.sample, metrics }))))
+        let queue = Arc::new(Queue::new(lines_max, QUEUE_BYTES_MAX));
+        let writer = Writer::new(config.target.clone(), Arc::clone(&metrics));
+        let lines = Arc::clone(&queue);
+        // A thread, not a task: a slow disk must not hold up a worker. It ends when the log is dropped.
+        std::thread::Builder::new().name("access-log".into()).spawn(move || writer.run(&lines))?;
+        Ok(Self(Some(Arc::new(Open { queue, sample: config.sample, metrics }))))
     }
 
     /// Whether this request is in the sample. Our own failures always are.
@@ -79,36 +70,24 @@ impl AccessLog {
     }
 
     pub(crate) fn write(&self, line: &Line<'_>) {
-        if let Some(open) = &self.0 {
-            open.put(line.encode());
+        if let Some(open) = &self.0
+            && !open.queue.put(line)
+        {
+            open.metrics.log_lines.count(LogLine::Dropped);
         }
     }
 
     /// Waits, for a moment, until what was logged is written.
     pub(crate) async fn flush(&self) {
         let Some(open) = &self.0 else { return };
-        let (done, is_done) = oneshot::channel();
-        if open.queue.try_send(Entry::Flush(done)).is_ok() {
-            let _ = tokio::time::timeout(FLUSH_MAX, is_done).await;
-        }
-    }
-}
-
-impl Open {
-    fn put(&self, line: Vec<u8>) {
-        let bytes = line.len();
-        let before = self.waiting.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > QUEUE_BYTES_MAX || self.queue.try_send(Entry::Line(line)).is_err() {
-            self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.metrics.log_lines.count(LogLine::Dropped);
-        }
+        // A disk that hangs must not hold up the end.
+        let _ = tokio::time::timeout(FLUSH_MAX, open.queue.flush()).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pingora::http::RequestHeader;
 
     #[tokio::test]
     async fn a_full_queue_drops_and_counts_and_nobody_waits() {
@@ -120,11 +99,9 @@ mod tests {
         let metrics = Metrics::new(1);
         let config = AccessLogConfig { target: AccessLogTarget::File(path.clone()), sample: SampleRate::ALL };
         let log = AccessLog::with_limit(&config, Arc::clone(&metrics), 4).expect("a thread");
-        let head = RequestHeader::build("GET", b"/", None).expect("a request");
-        let record = crate::record::Record::default();
-        let write = || log.write(&Line::new(&head, None, Some(200), 0, Duration::ZERO, &record));
+        let write = || log.write(&line::example(b"/"));
         write();
-        let waiting = || log.0.as_ref().expect("it is on").waiting.bytes.load(Ordering::Relaxed);
+        let waiting = || log.0.as_ref().expect("it is on").queue.waiting();
         let taken = async {
             while waiting() > 0 {
                 tokio::task::yield_now().await;

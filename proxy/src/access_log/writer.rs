@@ -5,18 +5,16 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
 use tracing::warn;
 
-use super::{AccessLogTarget, Entry, Waiting};
+use super::AccessLogTarget;
+use super::queue::{Batch, Queue};
 use crate::metrics::{LogLine, Metrics};
 
-/// One `write` for some hundred lines.
-const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// How late a line may be. One `write` takes what came meanwhile.
+const WRITE_EVERY: Duration = Duration::from_millis(50);
 
 /// How long a file that was moved away is still written to.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -33,56 +31,35 @@ pub(super) struct Writer {
     is_torn: bool,
     warned: Option<Instant>,
     metrics: Arc<Metrics>,
-    waiting: Arc<Waiting>,
-}
-
-/// What is written together.
-#[derive(Default)]
-struct Batch {
-    bytes: Vec<u8>,
-    lines: u64,
-    flushed: Vec<oneshot::Sender<()>>,
-}
-
-impl Batch {
-    fn take(&mut self, entry: Entry) {
-        match entry {
-            Entry::Line(line) => {
-                self.bytes.extend(line);
-                self.lines += 1;
-            }
-            Entry::Flush(done) => self.flushed.push(done),
-        }
-    }
 }
 
 impl Writer {
-    pub(super) fn new(target: AccessLogTarget, metrics: Arc<Metrics>, waiting: Arc<Waiting>) -> Self {
-        let checked = Instant::now();
-        Self { target, file: None, checked, is_torn: false, warned: None, metrics, waiting }
+    pub(super) fn new(target: AccessLogTarget, metrics: Arc<Metrics>) -> Self {
+        Self { target, file: None, checked: Instant::now(), is_torn: false, warned: None, metrics }
     }
 
-    pub(super) fn run(mut self, entries: &Receiver<Entry>) {
+    pub(super) fn run(mut self, queue: &Queue) {
+        queue.begin_to_write();
         loop {
-            // Also without a request a file that was moved away is let go, so that its space can be.
-            match entries.recv_timeout(CHECK_EVERY) {
-                Ok(entry) => self.write(gather(entry, entries)),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            let is_last = queue.is_closed();
+            self.write(queue.take());
+            if is_last {
+                return;
             }
+            // Also without a request a file that was moved away is let go, so that its space can be.
             self.let_go_if_moved();
+            std::thread::park_timeout(WRITE_EVERY);
         }
     }
 
     fn write(&mut self, mut batch: Batch) {
-        self.waiting.bytes.fetch_sub(batch.bytes.len(), Ordering::Relaxed);
         if self.is_torn && batch.lines > 0 {
             batch.bytes.insert(0, b'\n');
         }
         match self.write_bytes(&batch.bytes) {
-            Ok(()) => self.metrics.log_lines.add(LogLine::Written, batch.lines),
+            Ok(()) => self.metrics.log_lines.add(LogLine::Written, batch.lines as u64),
             Err(cause) => {
-                self.metrics.log_lines.add(LogLine::Failed, batch.lines);
+                self.metrics.log_lines.add(LogLine::Failed, batch.lines as u64);
                 self.report(&cause);
             }
         }
@@ -137,17 +114,6 @@ impl Writer {
     }
 }
 
-/// Takes what else waits, without waiting for it.
-fn gather(first: Entry, entries: &Receiver<Entry>) -> Batch {
-    let mut batch = Batch::default();
-    batch.take(first);
-    while batch.bytes.len() < BATCH_BYTES_MAX {
-        let Ok(entry) = entries.try_recv() else { break };
-        batch.take(entry);
-    }
-    batch
-}
-
 /// Addresses of visitors are for the owner and the group only.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o640).open(path)
@@ -158,15 +124,11 @@ mod tests {
     use super::*;
 
     fn writer(path: &Path) -> Writer {
-        Writer::new(AccessLogTarget::File(path.to_owned()), Metrics::new(1), Arc::default())
+        Writer::new(AccessLogTarget::File(path.to_owned()), Metrics::new(1))
     }
 
     fn write(writer: &mut Writer, line: &str) {
-        let mut batch = Batch::default();
-        batch.take(Entry::Line(format!("{line}\n").into_bytes()));
-        writer.waiting.bytes.fetch_add(batch.bytes.len(), Ordering::Relaxed);
-        writer.write(batch);
-        assert_eq!(writer.waiting.bytes.load(Ordering::Relaxed), 0);
+        writer.write(Batch { bytes: format!("{line}\n").into_bytes(), lines: 1, flushed: Vec::new() });
     }
 
     #[test]

@@ -24,10 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use self::ready::{Facts, Readiness, judge};
-use crate::manifests::Manifests;
-use crate::metrics::Metrics;
 use crate::metrics::exposition::{self, Gauges};
-use crate::routes::Routes;
+use crate::service::EdgeService;
 
 /// A few collectors and a person. More wait in the kernel.
 const CONNECTIONS_MAX: usize = 32;
@@ -63,9 +61,7 @@ impl FromStr for AdminListen {
 /// What is looked at when somebody asks.
 #[derive(Clone)]
 pub(crate) struct Admin {
-    pub metrics: Arc<Metrics>,
-    pub routes: Routes,
-    pub manifests: Manifests,
+    pub edge: Arc<EdgeService>,
     /// Cancelled when the edge begins to drain.
     pub stopping: CancellationToken,
 }
@@ -114,13 +110,13 @@ impl Admin {
         match (method, path) {
             (&Method::GET | &Method::HEAD, "/healthz") => answer(StatusCode::OK, TEXT, "ok\n"),
             (&Method::GET | &Method::HEAD, "/readyz") => {
-                let readiness = self.readiness(self.routes.count().await);
+                let readiness = self.readiness(self.edge.routes.count().await);
                 let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 let json = serde_json::to_vec(&readiness).unwrap_or_default();
                 answer(status, "application/json", json)
             }
             (&Method::GET | &Method::HEAD, "/metrics") => {
-                match exposition::text(&self.metrics, self.gauges().await) {
+                match exposition::text(&self.edge.observer.metrics, self.gauges().await) {
                     Ok(text) => answer(StatusCode::OK, exposition::CONTENT_TYPE, text),
                     Err(error) => answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, error.to_string()),
                 }
@@ -130,24 +126,32 @@ impl Admin {
     }
 
     async fn gauges(&self) -> Gauges {
-        let routes = self.routes.count().await;
-        let (manifests, manifests_bytes) = self.manifests.size().await;
+        let routes = self.edge.routes.count().await;
+        let (manifests, manifests_bytes) = self.edge.manifests.size().await;
+        let (bodies, bodies_bytes) = self.edge.bodies.size();
+        let (answers, answers_bytes) = self.edge.answers.size();
         Gauges {
             routes,
-            routes_unsaved: self.routes.unsaved(),
+            routes_unsaved: self.edge.routes.unsaved(),
             manifests,
             manifests_bytes,
+            bodies,
+            bodies_bytes,
+            bodies_bytes_max: self.edge.bodies.bytes_max(),
+            answers,
+            answers_bytes,
             is_ready: self.readiness(routes).ready,
         }
     }
 
     fn readiness(&self, routes: u64) -> Readiness {
+        let metrics = &self.edge.observer.metrics;
         judge(Facts {
             is_stopping: self.stopping.is_cancelled(),
             routes,
-            was_api_heard: self.metrics.was_api_heard(),
-            api_silent_for: self.metrics.api_silent_for(),
-            store_failures: self.metrics.store_failures(),
+            was_api_heard: metrics.was_api_heard(),
+            api_silent_for: metrics.api_silent_for(),
+            store_failures: metrics.store_failures(),
         })
     }
 }

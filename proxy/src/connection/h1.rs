@@ -1,103 +1,168 @@
 //! One HTTP/1 connection: request after request, each read whole and checked before anything answers it.
 
+use std::io::IoSlice;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
+use pingora::protocols::{GetSocketDigest, Ssl};
 use pingora::proxy::HttpProxy;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Loan};
+use super::deadline::Deadline;
 use super::framing::Framing;
 use super::head::{self, Scan};
 use super::{Timing, answer, body};
-use crate::metrics::{CacheResult, MethodClass, Metrics};
+use crate::metrics::{CacheResult, MethodClass};
+use crate::record::RequestId;
 use crate::request::{HEAD_BYTES_MAX, Refusal};
-use crate::service::EdgeService;
+use crate::service::{EdgeService, Phases};
 
 pub(crate) struct Http1<'c> {
-    pub app: &'c Arc<HttpProxy<EdgeService>>,
+    pub app: &'c Arc<HttpProxy<Phases>>,
+    pub edge: &'c EdgeService,
     pub timing: Timing,
-    pub metrics: &'c Metrics,
+    /// The next answer is the last one.
     pub is_stopping: watch::Receiver<bool>,
+    /// And no request is waited for.
+    pub idle_end: CancellationToken,
 }
 
 /// What comes next on a connection.
 enum Next {
-    /// A request, checked, with its whole body.
-    Request(BytesMut),
-    Refused {
-        refusal: Refusal,
-        seen: BytesMut,
-    },
+    /// A whole head, whose length this is.
+    Head(usize),
+    Refused(Refusal),
     /// The client left, or was silent for too long: there is nobody to answer.
     Nothing,
 }
 
 impl Http1<'_> {
-    pub(crate) async fn serve(mut self, mut client: Client) {
+    pub(crate) async fn serve(self, mut client: Client) {
+        let peer = self.edge.admission.peer(client.get_socket_digest().as_deref(), client.get_ssl_digest());
         // What was read beyond a request stays here: nobody else ever holds it.
         let mut unread = BytesMut::new();
-        let mut patience = self.timing.head;
+        // Lines that differ each time, and later those of the log; kept, so that they cost no allocation.
+        let mut lines = Vec::new();
+        // One for all requests, so that waiting for it is prepared once.
+        let mut idle_end = std::pin::pin!(self.idle_end.cancelled());
+        let mut deadline = Deadline::after(self.timing.head);
         loop {
-            let request = match self.next(&mut client, &mut unread, patience).await {
-                Next::Request(request) => request,
-                Next::Refused { refusal, seen } => {
-                    // It never reaches the phases that count the others; how long it took says nothing.
-                    let status = Some(refusal.status().as_u16());
-                    self.metrics.request(status, MethodClass::Other, CacheResult::None, 0, Duration::ZERO);
-                    return answer::refuse(client, refusal, &seen).await;
-                }
-                Next::Nothing => return answer::leave(client).await,
+            let head_len =
+                match self.next_head(&mut client, &mut unread, &mut deadline, idle_end.as_mut()).await {
+                    Next::Head(len) => len,
+                    Next::Refused(refusal) => return self.refuse(client, refusal, &unread).await,
+                    Next::Nothing => return answer::leave(client).await,
+                };
+            let now = Instant::now();
+            // The phases say on the last answer that it is the last one.
+            let plain = match self.is_stopping.has_changed() {
+                Ok(false) => head::plain(&unread[..head_len]),
+                _ => None,
             };
-            // Here is the place for answers from memory: the request is whole and means one thing only. They have
-            // to pass `Admission` as the proxy's do.
-            let Some((returned, may_live_on)) = self.hand_over(client, request).await else { return };
-            if !may_live_on {
-                return answer::close(returned).await;
+            let at_hand = plain.as_ref().zip(peer.as_ref());
+            let at_hand =
+                at_hand.and_then(|(plain, peer)| Some((plain, self.edge.at_hand(plain, peer, now)?)));
+            if let Some((plain, (hit, address))) = at_hand {
+                let id = RequestId::random();
+                lines.clear();
+                hit.extra.lines(id, &mut lines);
+                let sent = send(&mut client, [hit.answer.wire(), &lines, &hit.body]).await;
+                self.edge.observer.finish_hit(plain, &hit, address, id, now, sent.is_ok());
+                if sent.is_err() {
+                    return;
+                }
+                unread.advance(head_len);
+            } else {
+                let head = unread.split_to(head_len);
+                let request = match self.whole(&mut client, &mut unread, &head).await {
+                    Ok(request) => request,
+                    Err(refusal) => return self.refuse(client, refusal, &head).await,
+                };
+                let Some((returned, may_live_on)) = self.hand_over(client, request).await else { return };
+                if !may_live_on {
+                    return answer::close(returned).await;
+                }
+                client = returned;
             }
-            client = returned;
-            patience = self.timing.keep_alive;
+            deadline.set(self.timing.keep_alive);
         }
     }
 
-    async fn next(&mut self, client: &mut Client, unread: &mut BytesMut, patience: Duration) -> Next {
-        if unread.is_empty() && !self.first_byte(client, unread, patience).await {
-            return Next::Nothing;
+    /// Reads a head. It stays in `unread`, from whose first byte on it lies.
+    async fn next_head(
+        &self,
+        client: &mut Client,
+        unread: &mut BytesMut,
+        deadline: &mut Deadline,
+        mut idle_end: std::pin::Pin<&mut impl Future>,
+    ) -> Next {
+        let mut has_begun = !unread.is_empty();
+        if has_begun {
+            deadline.set(self.timing.head);
         }
-        let mut seen = BytesMut::new();
-        let request = async {
-            match timeout_at(Instant::now() + self.timing.head, read_head(client, unread)).await {
-                Ok(head) => seen = head?,
-                Err(_) => return Err(Refusal::Slow),
+        let mut scan = Scan::default();
+        loop {
+            match scan.advance(unread) {
+                Err(refusal) => return Next::Refused(refusal),
+                Ok(Some(head)) => {
+                    unread.advance(head.start);
+                    return Next::Head(head.len());
+                }
+                Ok(None) => {}
             }
-            let head = head::check(&seen)?;
-            if head.framing == Framing::Nothing {
-                return Ok(seen.split());
-            }
-            match timeout(self.timing.body, body::read(client, unread, head)).await {
-                Ok(body) => Ok(body::with_length(&seen, &body?)),
-                Err(_) => Err(Refusal::Slow),
-            }
-        };
-        match request.await {
-            Ok(request) => Next::Request(request),
-            Err(refusal) => {
-                Next::Refused { refusal, seen: if seen.is_empty() { unread.split() } else { seen } }
+            debug_assert!(unread.len() <= HEAD_BYTES_MAX + 2, "the scan limits what is read");
+            let read = tokio::select! {
+                biased;
+                read = client.read_more(unread) => read,
+                () = deadline.passed() => match has_begun {
+                    true => return Next::Refused(Refusal::Slow),
+                    false => return Next::Nothing,
+                },
+                // Nothing of a request has come: it is not ours any more.
+                _ = idle_end.as_mut(), if !has_begun => return Next::Nothing,
+            };
+            match read {
+                Ok(1..) if has_begun => {}
+                Ok(1..) => {
+                    has_begun = true;
+                    deadline.set(self.timing.head);
+                }
+                _ if has_begun => return Next::Refused(Refusal::Malformed("it ended before its head did")),
+                _ => return Next::Nothing,
             }
         }
     }
 
-    /// Waits for a request to begin. `false` when none does.
-    async fn first_byte(&mut self, client: &mut Client, unread: &mut BytesMut, patience: Duration) -> bool {
-        tokio::select! {
-            biased;
-            read = timeout(patience, client.read_more(unread)) => matches!(read, Ok(Ok(1..))),
-            _ = self.is_stopping.wait_for(|is_stopping| *is_stopping) => false,
+    /// Checks a head and reads the body that belongs to it.
+    async fn whole(
+        &self,
+        client: &mut Client,
+        unread: &mut BytesMut,
+        head: &BytesMut,
+    ) -> Result<BytesMut, Refusal> {
+        let checked = head::check(head)?;
+        if checked.framing == Framing::Nothing {
+            return Ok(head.clone());
         }
+        match timeout(self.timing.body, body::read(client, unread, checked)).await {
+            Ok(body) => Ok(body::with_length(head, &body?)),
+            Err(_) => Err(Refusal::Slow),
+        }
+    }
+
+    async fn refuse(&self, client: Client, refusal: Refusal, seen: &[u8]) {
+        // It never reaches the phases that count the others; how long it took says nothing.
+        let status = Some(refusal.status().as_u16());
+        let metrics = &self.edge.observer.metrics;
+        metrics.request(status, MethodClass::Other, CacheResult::None, 0, Duration::ZERO);
+        answer::refuse(client, refusal, seen).await;
     }
 
     /// Lets the proxy answer. The client comes back, and whether it may send more; `None` when it does not come back.
@@ -112,17 +177,15 @@ impl Http1<'_> {
     }
 }
 
-/// Reads a head. It is taken from `unread` only when it is whole.
-async fn read_head(client: &mut Client, unread: &mut BytesMut) -> Result<BytesMut, Refusal> {
-    let mut scan = Scan::default();
-    loop {
-        if let Some(head) = scan.advance(unread)? {
-            drop(unread.split_to(head.start));
-            return Ok(unread.split_to(head.len()));
-        }
-        debug_assert!(unread.len() <= HEAD_BYTES_MAX + 2, "the scan limits what is read");
-        if !matches!(client.read_more(unread).await, Ok(1..)) {
-            return Err(Refusal::Malformed("it ended before its head did"));
+/// Writes all of an answer, in one piece if the socket takes it.
+async fn send(client: &mut Client, pieces: [&[u8]; 3]) -> std::io::Result<()> {
+    let mut pieces = pieces.map(IoSlice::new);
+    let mut left = &mut pieces[..];
+    while left.iter().any(|piece| !piece.is_empty()) {
+        match client.write_vectored(left).await? {
+            0 => return Err(std::io::ErrorKind::WriteZero.into()),
+            written => IoSlice::advance_slices(&mut left, written),
         }
     }
+    client.flush().await
 }

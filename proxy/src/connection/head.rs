@@ -3,6 +3,7 @@
 //! Stricter than the parser behind it on purpose: what two parsers can read in two ways is refused here, before
 //! anything looks at it. Pure: bytes in, a [`Head`] or a [`Refusal`] out.
 
+use std::mem::MaybeUninit;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
@@ -10,6 +11,8 @@ use httparse::{EMPTY_HEADER, Header, Request, Status};
 use pingora::http::RequestHeader;
 
 use super::framing::{self, Framing};
+use crate::answers::Fields;
+use crate::at_hand::Plain;
 use crate::request::{HEAD_BYTES_MAX, HEADERS_MAX, Refusal, TARGET_BYTES_MAX, agreed_host, lists};
 
 /// The longest method in the IANA registry, UPDATEREDIRECTREF, has 17 letters.
@@ -143,6 +146,64 @@ pub(crate) struct Head {
     /// The client waits for our word before it sends its body (RFC 9110 §10.1.1).
     pub expects_continue: bool,
 }
+
+/// Reads a whole head, if it is a plain GET: nothing in it asks for more than the answer to its address.
+///
+/// It refuses nothing. Whatever it does not understand is left to [`check`], which a request has passed before with the
+/// very same host and address when there is an answer to this one.
+pub(crate) fn plain(bytes: &[u8]) -> Option<Plain<'_>> {
+    let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut request = Request::new(&mut []);
+    match request.parse_with_uninit_headers(bytes, &mut fields) {
+        Ok(Status::Complete(len)) if len == bytes.len() => {}
+        Ok(_) | Err(_) => return None,
+    }
+    let target = request.path?.as_bytes();
+    if request.method != Some("GET") || request.version != Some(1) || !target.starts_with(b"/") {
+        return None;
+    }
+    let mut host = None;
+    let mut plain = Plain {
+        protocol: "HTTP/1.1",
+        host: b"",
+        target,
+        fields: Fields::default(),
+        user_agent: None,
+        referer: None,
+        forwarded_for: None,
+        forwarded_proto: None,
+    };
+    for field in request.headers.iter() {
+        let (name, value) = (field.name.as_bytes(), field.value);
+        let once = match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => &mut host,
+            7 if name.eq_ignore_ascii_case(b"referer") => &mut plain.referer,
+            10 if name.eq_ignore_ascii_case(b"user-agent") => &mut plain.user_agent,
+            15 if name.eq_ignore_ascii_case(b"x-forwarded-for") => &mut plain.forwarded_for,
+            17 if name.eq_ignore_ascii_case(b"x-forwarded-proto") => &mut plain.forwarded_proto,
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                if !value.trim_ascii().eq_ignore_ascii_case(b"keep-alive") {
+                    return None;
+                }
+                continue;
+            }
+            _ if NOT_PLAIN.iter().any(|other| name.eq_ignore_ascii_case(other)) => return None,
+            _ => {
+                plain.fields.note(name, value);
+                continue;
+            }
+        };
+        if once.replace(value.trim_ascii()).is_some() {
+            return None;
+        }
+    }
+    plain.host = host?;
+    Some(plain)
+}
+
+/// A body, another protocol, or a person who looks behind the curtain.
+const NOT_PLAIN: [&[u8]; 6] =
+    [b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"http2-settings", b"fastly-debug"];
 
 /// Checks a whole head, from its first byte to the empty line.
 pub(crate) fn check(bytes: &[u8]) -> Result<Head, Refusal> {

@@ -8,6 +8,7 @@
 //!   body        reads a body whole, and hands it on with a plain length
 //!   answer      refusals, and how a connection ends
 //! http2/      the streams of an HTTP/2 connection
+//! deadline    when a client has to have sent what
 //! client      the bytes of a connection, lent to the proxy for one request
 //!   pace        the slowest that a client may read
 //!   frames      a budget for HTTP/2 frames that only cost work
@@ -22,6 +23,7 @@ mod body;
 mod chunked;
 mod client;
 pub(crate) mod counters;
+mod deadline;
 mod frames;
 pub(crate) mod framing;
 mod h1;
@@ -36,13 +38,13 @@ use std::time::Duration;
 use pingora::protocols::{ALPN, Ssl, Stream};
 use pingora::proxy::HttpProxy;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use self::client::Client;
 use self::h1::Http1;
 use self::http2::Http2;
 use crate::config::Protection;
-use crate::metrics::Metrics;
-use crate::service::EdgeService;
+use crate::service::{EdgeService, Phases};
 
 pub(crate) use self::body::BODY_BYTES_MAX;
 pub(crate) use self::pace::SendRate;
@@ -76,15 +78,16 @@ impl Timing {
 /// Serves a connection, whose TLS handshake is done, to its end.
 pub(crate) async fn serve(
     stream: Stream,
-    app: &Arc<HttpProxy<EdgeService>>,
+    app: &Arc<HttpProxy<Phases>>,
+    edge: &EdgeService,
     timing: Timing,
-    metrics: &Metrics,
     is_stopping: watch::Receiver<bool>,
+    idle_end: CancellationToken,
 ) {
     let client = Client::new(stream, timing.send);
     if matches!(client.selected_alpn_proto(), Some(ALPN::H2)) {
-        Http2 { app, timing, is_stopping }.serve(client).await;
+        Http2 { app, edge, timing, is_stopping }.serve(client).await;
     } else {
-        Http1 { app, timing, metrics, is_stopping }.serve(client).await;
+        Http1 { app, edge, timing, is_stopping, idle_end }.serve(client).await;
     }
 }

@@ -25,6 +25,11 @@ pub(crate) struct Gauges {
     pub(crate) routes_unsaved: u64,
     pub(crate) manifests: u64,
     pub(crate) manifests_bytes: u64,
+    pub(crate) bodies: u64,
+    pub(crate) bodies_bytes: u64,
+    pub(crate) bodies_bytes_max: u64,
+    pub(crate) answers: u64,
+    pub(crate) answers_bytes: u64,
     pub(crate) is_ready: bool,
 }
 
@@ -124,6 +129,16 @@ impl Exposition {
         )?;
         out.gauge("loggia_proxy_manifests", "Manifests in memory", self.gauges.manifests)?;
         out.gauge("loggia_proxy_manifests_bytes", "Memory that manifests use", self.gauges.manifests_bytes)?;
+        out.gauge("loggia_proxy_cache_files", "Files in memory", self.gauges.bodies)?;
+        out.gauge("loggia_proxy_cache_bytes", "Memory that files use", self.gauges.bodies_bytes)?;
+        let max = self.gauges.bodies_bytes_max;
+        out.gauge("loggia_proxy_cache_max_bytes", "Memory that files may use", max)?;
+        out.gauge("loggia_proxy_answers", "Whole answers in memory", self.gauges.answers)?;
+        out.gauge(
+            "loggia_proxy_answers_bytes",
+            "Memory that answers use, without files",
+            self.gauges.answers_bytes,
+        )?;
         out.counters(
             "loggia_proxy_manifest_reads",
             "Manifests read from the store because they were not in memory",
@@ -157,6 +172,21 @@ impl Exposition {
             "reason",
             &metrics.handshake_failures,
         )?;
+        let certificates = metrics.certificates.get();
+        out.gauge("loggia_proxy_certificates", "Certificates in use", certificates.used)?;
+        out.gauge(
+            "loggia_proxy_certificates_faulty",
+            "Pairs of certificate and key that cannot be used as they are",
+            certificates.faulty,
+        )?;
+        if let Some(first_end) = certificates.first_end {
+            let mut family = out.family(
+                "loggia_proxy_certificates_first_end_seconds",
+                "When the first of the certificates in use ends, as Unix time",
+                MetricType::Gauge,
+            )?;
+            family.encode_gauge(&first_end)?;
+        }
         let turned_away = &metrics.turned_away;
         for (name, help, counter) in [
             ("connections_refused", "Connections over a limit", &turned_away.connections_refused),

@@ -105,6 +105,8 @@ labels! {
 
     HandshakeFailure {
         Refused => "refused",
+        /// There is none for the name that was asked for.
+        NoCertificate => "no_certificate",
         Timeout => "timeout",
     }
 

@@ -7,8 +7,8 @@ mod cells;
 pub(crate) mod exposition;
 mod labels;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use loggia_types::EventPosition;
@@ -32,6 +32,7 @@ pub(crate) struct Metrics {
     pub(crate) manifest_reads: Counters<ManifestRead>,
     pub(crate) handshake_failures: Counters<HandshakeFailure>,
     pub(crate) log_lines: Counters<LogLine>,
+    pub(crate) certificates: Certificates,
     /// What never became a request of a site.
     pub(crate) turned_away: Arc<TurnedAway>,
     connections: Counters<Listener>,
@@ -79,6 +80,7 @@ impl Metrics {
             manifest_reads: Counters::default(),
             handshake_failures: Counters::default(),
             log_lines: Counters::default(),
+            certificates: Certificates::default(),
             turned_away: Arc::default(),
             connections: Counters::default(),
             connections_accepted: Counters::default(),
@@ -191,6 +193,29 @@ pub(crate) struct OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.metrics.connections.uncount(self.listener);
+    }
+}
+
+/// How it stands with the certificates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CertificateCounts {
+    pub(crate) used: u64,
+    /// Pairs of files that cannot be used as they are.
+    pub(crate) faulty: u64,
+    /// When the first of those in use ends, as Unix time.
+    pub(crate) first_end: Option<i64>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Certificates(Mutex<CertificateCounts>);
+
+impl Certificates {
+    pub(crate) fn set(&self, counts: CertificateCounts) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    fn get(&self) -> CertificateCounts {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

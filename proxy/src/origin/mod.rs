@@ -1,6 +1,7 @@
 //! The object store as the proxy sees it: where it is, and how one of its objects is asked for.
 
 mod addresses;
+mod read;
 mod sign;
 
 use std::time::{Duration, SystemTime};
@@ -10,11 +11,16 @@ use loggia_serve::decide::ByteRange;
 use loggia_storage::StoreConfig;
 use loggia_types::ObjectKey;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use pingora::{Error, ErrorType};
 
 use self::addresses::Addresses;
+pub(crate) use self::read::{ReadError, Reading};
 use self::sign::Signer;
+use crate::metrics::OriginFault;
 
 /// What SigV4 leaves alone in a path, and the slash between segments. S3 encodes once, not twice.
 const KEY_ESCAPED: &AsciiSet =
@@ -29,6 +35,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Below the 75 s and more after which servers close: a request never meets a connection that is just closing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
+/// Idle connections to the store that are kept for the next miss.
+pub(crate) const CONNECTIONS_IDLE_MAX: usize = 256;
+
 pub(crate) struct Origin {
     addresses: Addresses,
     is_tls: bool,
@@ -38,6 +47,8 @@ pub(crate) struct Origin {
     /// What the path of every object begins with, e.g. `/bucket/`.
     path_prefix: String,
     signer: Signer,
+    /// For what goes into the cache; what does not goes through the proxy's own.
+    connector: Connector,
 }
 
 impl Origin {
@@ -67,7 +78,8 @@ impl Origin {
         let authority = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
         let port = url.port_or_known_default().context("the object store's address has no port")?;
         let addresses = Addresses::new(host.trim_matches(['[', ']']), port);
-        Ok(Self { addresses, is_tls, host, authority, path_prefix, signer: Signer::new(store) })
+        let connector = Connector::new(Some(ConnectorOptions::new(CONNECTIONS_IDLE_MAX)));
+        Ok(Self { addresses, is_tls, host, authority, path_prefix, signer: Signer::new(store), connector })
     }
 
     /// Where to connect.
@@ -108,6 +120,27 @@ impl Origin {
             request.insert_header(name, value)?;
         }
         Ok(request)
+    }
+}
+
+/// What kind of trouble with the store the proxy library reports.
+pub(crate) fn fault_of(error: &Error) -> OriginFault {
+    match error.etype() {
+        ErrorType::ConnectTimedout
+        | ErrorType::TLSHandshakeTimedout
+        | ErrorType::ReadTimedout
+        | ErrorType::WriteTimedout => OriginFault::Timeout,
+        ErrorType::ConnectError
+        | ErrorType::ConnectRefused
+        | ErrorType::ConnectNoRoute
+        | ErrorType::ConnectProxyFailure
+        | ErrorType::TLSHandshakeFailure
+        | ErrorType::TLSWantX509Lookup
+        | ErrorType::InvalidCert
+        | ErrorType::SocketError
+        | ErrorType::BindError => OriginFault::Connect,
+        ErrorType::InternalError => OriginFault::Internal,
+        _ => OriginFault::Broken,
     }
 }
 

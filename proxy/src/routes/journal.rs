@@ -3,21 +3,27 @@
 //! One line per change, `CRC-32 JSON`, appended as soon as it is known. A plain write survives the death of
 //! this process, and after a power cut the api is asked again, so nothing is synced but the rewritten file.
 //! A damaged line costs its route, never the file.
+//!
+//! One process writes at a time, the one that has the lock. A process that takes over from another reads at its start,
+//! and writes as soon as that one has let go.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use loggia_types::route::Route;
 use loggia_types::{EventPosition, Hostname};
 use serde::{Deserialize, Serialize};
-use tracing::error;
+use tracing::{error, info};
 
 const FILE_NAME: &str = "routes.log";
+
+/// Empty. Held while `routes.log` is written, which is replaced and so cannot be locked itself.
+const LOCK_NAME: &str = "routes.lock";
 
 /// Lines waiting for the disk. More than this much behind, it is gone; the routes are still in memory.
 const QUEUE_MAX: usize = 65_536;
@@ -56,8 +62,10 @@ impl Line {
 /// The writing end. Cheap to clone; never blocks.
 #[derive(Debug, Clone)]
 pub(crate) struct Journal {
-    queue: SyncSender<Line>,
+    /// `None` ends the writer.
+    queue: SyncSender<Option<Line>>,
     errors: Arc<AtomicU64>,
+    is_handed_over: Arc<AtomicBool>,
 }
 
 impl Journal {
@@ -66,20 +74,39 @@ impl Journal {
     /// A disk that is full or broken is no reason not to serve: it is logged, and tried again with each change.
     pub(crate) fn open(state_dir: &Path) -> io::Result<(Self, Vec<Route>)> {
         let path = state_dir.join(FILE_NAME);
-        let lines = load(&path).unwrap_or_else(|cause| {
-            error!(error = %cause, "The routes in {} cannot be read; the api is asked for all of them", path.display());
-            HashMap::new()
-        });
+        let lock = Lock::try_take(state_dir);
+        let lines = load_or_nothing(&path);
         let errors = Arc::new(AtomicU64::new(0));
-        let writer = Writer::start(path, &lines, Arc::clone(&errors));
         let (queue, waiting) = sync_channel(QUEUE_MAX);
+        let start = {
+            let errors = Arc::clone(&errors);
+            move |lines: &HashMap<Hostname, Line>| Writer::start(path, lines, errors)
+        };
         // A thread, not a task: a slow disk must not hold up a worker. It ends when the last sender is gone.
-        std::thread::Builder::new().name("route-journal".into()).spawn(move || writer.run(&waiting))?;
+        let thread = std::thread::Builder::new().name("route-journal".into());
+        match lock {
+            Lock::Busy(file) => {
+                let path = state_dir.join(FILE_NAME);
+                info!("Another process writes {}; this one will when that one has let go", path.display());
+                thread.spawn(move || {
+                    let _lock = file.lock();
+                    // Its last lines came after we read.
+                    start(&load_or_nothing(&path)).run(&waiting);
+                })?;
+            }
+            Lock::Free(lock) => {
+                let writer = start(&lines);
+                thread.spawn(move || {
+                    writer.run(&waiting);
+                    drop(lock);
+                })?;
+            }
+        }
         let routes = lines.into_values().filter_map(|line| match line {
             Line::Route(route) => Some(route),
             Line::Gone { .. } => None,
         });
-        Ok((Self { queue, errors }, routes.collect()))
+        Ok((Self { queue, errors, is_handed_over: Arc::default() }, routes.collect()))
     }
 
     /// Writes a new or changed route.
@@ -92,16 +119,54 @@ impl Journal {
         self.send(Line::Gone { hostname: route.hostname.clone(), version: route.version });
     }
 
+    /// Writes what is waiting and nothing more: from here on another process does.
+    pub(crate) fn hand_over(&self) {
+        self.is_handed_over.store(true, Ordering::Relaxed);
+        // A queue that is full has a disk that hangs. Then the other process waits for the end of this one.
+        let _ = self.queue.try_send(None);
+    }
+
     /// Lines that could not be written, for health and metrics.
     pub(crate) fn errors(&self) -> u64 {
         self.errors.load(Ordering::Relaxed)
     }
 
     fn send(&self, line: Line) {
-        if self.queue.try_send(line).is_err() {
+        let is_ours = !self.is_handed_over.load(Ordering::Relaxed);
+        if is_ours && self.queue.try_send(Some(line)).is_err() {
             self.errors.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// The right to write. Of a process that is killed the kernel takes it.
+enum Lock {
+    /// `None` where locks do not work: better two writers than none.
+    Free(Option<File>),
+    /// Another process has it.
+    Busy(File),
+}
+
+impl Lock {
+    fn try_take(state_dir: &Path) -> Self {
+        let open = || {
+            fs::create_dir_all(state_dir)?;
+            OpenOptions::new().create(true).append(true).open(state_dir.join(LOCK_NAME))
+        };
+        let Ok(file) = open() else { return Self::Free(None) };
+        match file.try_lock() {
+            Ok(()) => Self::Free(Some(file)),
+            Err(TryLockError::WouldBlock) => Self::Busy(file),
+            Err(TryLockError::Error(_)) => Self::Free(None),
+        }
+    }
+}
+
+fn load_or_nothing(path: &Path) -> HashMap<Hostname, Line> {
+    load(path).unwrap_or_else(|cause| {
+        error!(error = %cause, "The routes in {} cannot be read; the api is asked for all of them", path.display());
+        HashMap::new()
+    })
 }
 
 /// The newest line of each hostname. A missing file is an empty one; damaged lines are skipped.
@@ -158,8 +223,8 @@ impl Writer {
         writer
     }
 
-    fn run(mut self, waiting: &Receiver<Line>) {
-        while let Ok(line) = waiting.recv() {
+    fn run(mut self, waiting: &Receiver<Option<Line>>) {
+        while let Ok(Some(line)) = waiting.recv() {
             match self.append(&line) {
                 Ok(()) => self.is_broken = false,
                 Err(cause) => self.report(&cause),
@@ -259,8 +324,11 @@ mod tests {
         fs::write(dir.join(FILE_NAME), bytes).expect("written");
     }
 
+    /// Opens, and waits until it is closed again.
     fn open(dir: &Path) -> String {
-        summary(Journal::open(dir).expect("opens").1)
+        let routes = Journal::open(dir).expect("opens").1;
+        File::open(dir.join(LOCK_NAME)).and_then(|lock| lock.lock()).expect("free");
+        summary(routes)
     }
 
     #[test]
@@ -329,6 +397,45 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(journal.errors(), 0);
+    }
+
+    #[test]
+    fn a_process_that_takes_over_reads_at_once_and_writes_when_the_other_one_has_let_go() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (before, _) = Journal::open(dir.path()).expect("opens");
+        before.keep(&route("a", 1));
+        let path = dir.path().join(FILE_NAME);
+        let in_file = || {
+            summary(
+                load(&path)
+                    .expect("a file")
+                    .into_values()
+                    .filter_map(|line| match line {
+                        Line::Route(route) => Some(route),
+                        Line::Gone { .. } => None,
+                    })
+                    .collect(),
+            )
+        };
+        let eventually = |expected: &str| {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while in_file() != expected {
+                assert!(Instant::now() < deadline, "{} and not {expected}", in_file());
+                std::thread::yield_now();
+            }
+        };
+        eventually("a@1");
+        let (after, routes) = Journal::open(dir.path()).expect("opens");
+        assert_eq!(summary(routes), "a@1");
+        after.keep(&route("c", 3));
+        before.keep(&route("b", 2));
+        eventually("a@1 b@2");
+        before.hand_over();
+        eventually("a@1 b@2 c@3");
+        before.keep(&route("d", 4));
+        after.keep(&route("e", 5));
+        eventually("a@1 b@2 c@3 e@5");
+        assert_eq!((before.errors(), after.errors()), (0, 0));
     }
 
     #[test]

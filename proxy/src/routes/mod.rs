@@ -19,13 +19,14 @@ use std::time::{Duration, Instant};
 use loggia_client::EdgeClient;
 use loggia_types::event::{Change, EdgeEvent};
 use loggia_types::route::Route;
-use loggia_types::{EventPosition, Hostname};
+use loggia_types::{EventPosition, Hostname, ProjectId};
 use moka::future::Cache;
 
-use self::held::Held;
+use self::held::{Held, Slot};
 use self::journal::Journal;
 use self::refresh::Refresher;
-use crate::metrics::{Metrics, Resolved};
+use crate::answers::Audience;
+use crate::metrics::{self, Metrics};
 
 /// Events tell of every change; this only bounds the damage of one that was lost.
 const FRESH_WITH_EVENTS: Duration = Duration::from_secs(5 * 60);
@@ -48,28 +49,54 @@ const INVALIDATED_WAIT_MAX: Duration = Duration::from_secs(1);
 /// The answer for a hostname.
 #[derive(Debug, Clone)]
 pub(crate) enum Resolution {
-    Found(Arc<Route>),
+    Found(Resolved),
     /// The api says that nobody has it.
     Unknown,
     /// The api does not answer, and we never heard of it.
     Unavailable,
 }
 
-/// A route as we last saw it.
+/// A route, and the place to look for its successor.
 #[derive(Debug, Clone)]
+pub(crate) struct Resolved {
+    pub route: Arc<Route>,
+    pub slot: Arc<Slot>,
+    /// The api said so a short while ago, so that others may rely on it for longer.
+    pub is_confirmed: bool,
+}
+
+/// A route as we last saw it.
+#[derive(Debug)]
 struct Known {
+    /// The same one for as long as it says the same, however often it is checked.
     route: Arc<Route>,
+    /// Where the event stream stood when it was last checked, which the route itself tells of its first time.
+    version: EventPosition,
     /// `None`: read from the journal.
     checked: Option<Checked>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Checked {
-    at: Instant,
     /// The generation in which it was asked for.
     generation: u64,
-    /// Between 0.8 and 1: routes that were learned together are not checked together.
-    jitter: f64,
+    /// Fresh until then while events come.
+    followed_until: Instant,
+    /// And until then while they do not.
+    alone_until: Instant,
+}
+
+impl Checked {
+    /// Routes that were learned together are not checked together.
+    fn now(generation: u64) -> Self {
+        let (now, jitter) = (Instant::now(), 0.8 + rand::random::<f64>() * 0.2);
+        let until = |max_age: Duration| now + max_age.mul_f64(jitter);
+        Self {
+            generation,
+            followed_until: until(FRESH_WITH_EVENTS),
+            alone_until: until(FRESH_WITHOUT_EVENTS),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,11 +107,11 @@ enum Freshness {
 }
 
 impl Freshness {
-    fn label(self) -> Resolved {
+    fn label(self) -> metrics::Resolved {
         match self {
-            Self::Fresh => Resolved::Fresh,
-            Self::Expired => Resolved::Expired,
-            Self::Invalidated => Resolved::Invalidated,
+            Self::Fresh => metrics::Resolved::Fresh,
+            Self::Expired => metrics::Resolved::Expired,
+            Self::Invalidated => metrics::Resolved::Invalidated,
         }
     }
 }
@@ -125,37 +152,64 @@ impl Routes {
             events_seen: AtomicU64::new(0),
         });
         for route in kept {
-            shared.held.put(Known { route: Arc::new(route), checked: None }).await;
+            let known = Known { version: route.version, route: Arc::new(route), checked: None };
+            shared.held.put(Arc::new(known)).await;
         }
         let refresher = Refresher::new(api, Arc::clone(&shared));
         Self { shared, refresher }
     }
 
     pub(crate) async fn resolve(&self, hostname: &Hostname) -> Resolution {
-        let Some(known) = self.shared.held.get(hostname).await else {
+        let Some((slot, known)) = self.shared.held.get(hostname).await else {
             if self.shared.unknown.contains_key(hostname) {
-                self.shared.metrics.resolved(Resolved::Unknown);
+                self.shared.metrics.resolved(metrics::Resolved::Unknown);
                 return Resolution::Unknown;
             }
-            self.shared.metrics.resolved(Resolved::Miss);
+            self.shared.metrics.resolved(metrics::Resolved::Miss);
             return self.refresher.ask(hostname).await;
         };
-        let freshness = self.shared.freshness(&known);
+        let freshness = self.shared.freshness(&slot, &known, Instant::now());
         self.shared.metrics.resolved(freshness.label());
+        let is_confirmed = freshness == Freshness::Fresh;
+        let held = Resolution::Found(Resolved { route: Arc::clone(&known.route), slot, is_confirmed });
         match freshness {
-            Freshness::Fresh => Resolution::Found(known.route),
+            Freshness::Fresh => held,
             Freshness::Expired => {
                 self.refresher.start(hostname);
-                Resolution::Found(known.route)
+                held
             }
             Freshness::Invalidated => {
                 let asked = tokio::time::timeout(INVALIDATED_WAIT_MAX, self.refresher.ask(hostname)).await;
                 match asked {
-                    Ok(Resolution::Unavailable) | Err(_) => Resolution::Found(known.route),
+                    Ok(Resolution::Unavailable) | Err(_) => held,
                     Ok(answer) => answer,
                 }
             }
         }
+    }
+
+    /// Whether the route is still what [`Routes::resolve`] would serve at once, so that an answer which was made by it is
+    /// right. It waits for nothing and looks nothing up. A CDN only gets what is confirmed.
+    pub(crate) fn is_current(&self, resolved: &Resolved, audience: Audience, now: Instant) -> bool {
+        let known = resolved.slot.known();
+        let Some(known) = known.as_ref().filter(|known| Arc::ptr_eq(&known.route, &resolved.route)) else {
+            return false;
+        };
+        let freshness = self.shared.freshness(&resolved.slot, known, now);
+        match freshness {
+            Freshness::Fresh => {}
+            Freshness::Expired if audience == Audience::Public => {
+                self.refresher.start(&known.route.hostname);
+            }
+            Freshness::Expired | Freshness::Invalidated => return false,
+        }
+        self.shared.metrics.resolved(freshness.label());
+        true
+    }
+
+    /// The routes of a project that are in memory.
+    pub(crate) async fn of_project(&self, project_id: ProjectId) -> Vec<Arc<Route>> {
+        self.shared.held.of_project(project_id).await
     }
 
     /// Routes in memory.
@@ -168,17 +222,24 @@ impl Routes {
         self.shared.journal.errors()
     }
 
+    /// Changes are another process' to keep from here on.
+    pub(crate) fn hand_over_journal(&self) {
+        self.shared.journal.hand_over();
+    }
+
     /// Acts on an event of the api.
     pub(crate) async fn apply(&self, event: EdgeEvent) {
         self.shared.events_seen.fetch_add(1, Ordering::AcqRel);
         self.shared.metrics.event(event.position);
         match event.change {
             Change::Reset => self.shared.expire_everything(),
+            // No part of a purge.
+            Change::Purge { .. } => {}
             Change::Routes { project_id, hostnames } => {
                 for hostname in &hostnames {
                     self.shared.unknown.invalidate(hostname).await;
                 }
-                for hostname in self.shared.held.invalidate(project_id, event.position) {
+                for hostname in self.shared.held.invalidate(project_id, event.position).await {
                     self.refresher.start_at_once(&hostname);
                 }
             }
@@ -205,39 +266,44 @@ impl Shared {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn freshness(&self, known: &Known) -> Freshness {
-        if self.held.is_invalidated(&known.route) {
+    fn freshness(&self, slot: &Slot, known: &Known, now: Instant) -> Freshness {
+        if slot.is_invalidated(known) {
             return Freshness::Invalidated;
         }
-        let max_age = match self.events_connected.load(Ordering::Acquire) {
-            true => FRESH_WITH_EVENTS,
-            false => FRESH_WITHOUT_EVENTS,
+        let Some(checked) = known.checked else { return Freshness::Expired };
+        let until = match self.events_connected.load(Ordering::Acquire) {
+            true => checked.followed_until,
+            false => checked.alone_until,
         };
-        match known.checked {
-            Some(checked)
-                if checked.generation == self.generation.load(Ordering::Acquire)
-                    && checked.at.elapsed() < max_age.mul_f64(checked.jitter) =>
-            {
-                Freshness::Fresh
-            }
-            _ => Freshness::Expired,
+        if checked.generation == self.generation.load(Ordering::Acquire) && now < until {
+            Freshness::Fresh
+        } else {
+            Freshness::Expired
         }
     }
 
-    /// Takes over an answer of the api, unless it is older than what we have.
-    async fn learn(&self, route: Route, generation: u64) -> Arc<Route> {
-        let checked = Checked { at: Instant::now(), generation, jitter: 0.8 + rand::random::<f64>() * 0.2 };
-        let before = self.held.get(&route.hostname).await;
-        if let Some(newer) = before.as_ref().filter(|known| known.route.version > route.version) {
-            return Arc::clone(&newer.route);
-        }
-        let route = Arc::new(route);
-        if before.is_none_or(|known| !is_same(&known.route, &route)) {
-            self.journal.keep(&route);
-        }
+    /// Takes over an answer of the api, unless it is older than what we have. Tells also whether it is older than an
+    /// event that we know of.
+    async fn learn(&self, route: Route, generation: u64) -> (Resolved, IsInvalidated) {
+        let checked = Checked::now(generation);
+        let version = route.version;
+        let route = match self.held.get(&route.hostname).await {
+            Some((slot, known)) if known.version > version => {
+                let is_invalidated = slot.is_invalidated(&known);
+                let route = Arc::clone(&known.route);
+                return (Resolved { route, slot, is_confirmed: !is_invalidated }, is_invalidated);
+            }
+            Some((_, known)) if is_same(&known.route, &route) => Arc::clone(&known.route),
+            _ => {
+                self.journal.keep(&route);
+                Arc::new(route)
+            }
+        };
         self.unknown.invalidate(&route.hostname).await;
-        self.held.put(Known { route: Arc::clone(&route), checked: Some(checked) }).await;
-        route
+        let known = Arc::new(Known { route: Arc::clone(&route), version, checked: Some(checked) });
+        let slot = self.held.put(Arc::clone(&known)).await;
+        let is_invalidated = slot.is_invalidated(&known);
+        (Resolved { route, slot, is_confirmed: !is_invalidated }, is_invalidated)
     }
 
     /// The api says that nobody has this name (any more).
@@ -251,6 +317,8 @@ impl Shared {
         }
     }
 }
+
+type IsInvalidated = bool;
 
 /// Equal but for the position at which it was read, which moves with every event of anyone.
 fn is_same(a: &Route, b: &Route) -> bool {

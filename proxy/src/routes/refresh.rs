@@ -124,12 +124,12 @@ impl Inner {
         });
         match answer {
             Ok(Some(route)) if route.hostname == *hostname => {
-                let route = self.routes.learn(route, generation).await;
-                if self.routes.held.is_invalidated(&route) {
+                let (resolved, is_invalidated) = self.routes.learn(route, generation).await;
+                if is_invalidated {
                     // The api has not caught up with its own event.
                     self.pause(hostname);
                 }
-                Resolution::Found(route)
+                Resolution::Found(resolved)
             }
             Ok(Some(other)) => {
                 warn!(%hostname, "Asked for {hostname}, the api answered with the route of {}", other.hostname);

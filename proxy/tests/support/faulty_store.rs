@@ -18,12 +18,19 @@ pub enum Fault {
     Corrupt,
     /// Takes the connection and closes it at once.
     Close,
+    /// Passes connections on as they are, for any number of requests.
+    Forward,
+    /// The next request gets no answer; the others do.
+    HangOnce,
+    /// The next answer stops after so many bytes, without an end; the others do not.
+    StallOnce(usize),
 }
 
 #[derive(Clone)]
 pub struct FaultyStore {
     addr: SocketAddr,
     fault: Arc<Mutex<Fault>>,
+    connections: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
     heads: Arc<Mutex<Vec<String>>>,
 }
@@ -34,6 +41,7 @@ impl FaultyStore {
         let faulty = Self {
             addr: listener.local_addr().unwrap(),
             fault: Arc::new(Mutex::new(Fault::None)),
+            connections: Arc::default(),
             requests: Arc::default(),
             heads: Arc::default(),
         };
@@ -55,6 +63,11 @@ impl FaultyStore {
         *self.fault.lock().unwrap() = fault;
     }
 
+    /// Connections that were made to the store.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     /// Requests that reached the store.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
@@ -65,8 +78,14 @@ impl FaultyStore {
         self.heads.lock().unwrap().last().cloned().unwrap_or_default()
     }
 
-    /// One request on each connection.
+    /// One request on each connection, unless they are forwarded.
     async fn serve(&self, mut client: TcpStream, store: SocketAddr) -> Option<()> {
+        self.connections.fetch_add(1, Ordering::SeqCst);
+        if *self.fault.lock().unwrap() == Fault::Forward {
+            let mut upstream = TcpStream::connect(store).await.ok()?;
+            tokio::io::copy_bidirectional(&mut client, &mut upstream).await.ok()?;
+            return Some(());
+        }
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(client.read_u8().await.ok()?);
@@ -81,7 +100,11 @@ impl FaultyStore {
                     format!("HTTP/1.1 {status} Scripted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
                 return client.write_all(answer.as_bytes()).await.ok();
             }
-            Fault::None | Fault::CutAfter(_) | Fault::Corrupt => {}
+            Fault::HangOnce | Fault::StallOnce(_) => self.set(Fault::None),
+            Fault::None | Fault::CutAfter(_) | Fault::Corrupt | Fault::Forward => {}
+        }
+        if fault == Fault::HangOnce {
+            return std::future::pending().await;
         }
         let mut upstream = TcpStream::connect(store).await.ok()?;
         head.truncate(head.len() - 2);
@@ -90,6 +113,10 @@ impl FaultyStore {
         let mut answer = Vec::new();
         upstream.read_to_end(&mut answer).await.ok()?;
         match fault {
+            Fault::StallOnce(bytes) => {
+                client.write_all(&answer[..bytes]).await.ok()?;
+                return std::future::pending().await;
+            }
             Fault::CutAfter(bytes) => answer.truncate(bytes),
             Fault::Corrupt => *answer.last_mut()? ^= 1,
             _ => {}

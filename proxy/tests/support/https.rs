@@ -7,7 +7,7 @@ use ::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::{Builder, ResponseFuture, SendRequest};
-use loggia_proxy::{Config, HttpsConfig, tls};
+use loggia_proxy::{CertificateFiles, Config, HttpsConfig, tls};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -20,11 +20,14 @@ use super::{HOST, World};
 
 pub fn with_https(config: &mut Config, dir: &Path) {
     let (cert, key) = tls::ensure_self_signed(dir, &config.base_domain).unwrap();
-    config.https = Some(HttpsConfig { listen: ([127, 0, 0, 1], 0).into(), cert, key });
+    let default = Some(CertificateFiles { cert, key });
+    config.https = Some(HttpsConfig { listen: ([127, 0, 0, 1], 0).into(), default, dir: None });
 }
 
 pub async fn connect(world: &World, protocol: &[u8]) -> TlsStream<TcpStream> {
-    let cert = CertificateDer::from_pem_file(&world.config().https.as_ref().unwrap().cert).unwrap();
+    let cert =
+        CertificateDer::from_pem_file(&world.config().https.as_ref().unwrap().default.as_ref().unwrap().cert)
+            .unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(cert).unwrap();
     let mut client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();

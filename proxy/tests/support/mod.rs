@@ -17,7 +17,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use loggia_proxy::{AccessLogConfig, AccessLogTarget, AdminListen, Config, Edge, Protection, SampleRate};
+use loggia_proxy::{
+    AccessLogConfig, AccessLogTarget, AdminListen, CacheConfig, CdnConfig, Config, Edge, Protection,
+    SampleRate,
+};
 
 use loggia_runtime::Secret;
 use loggia_storage::embedded::{EmbeddedS3, EmbeddedS3Config};
@@ -92,7 +95,10 @@ impl World {
             store: store_config.clone(),
             state_dir: dir.path().join("state"),
             threads: 2,
+            handover_drain: Duration::from_secs(60),
             protection: Protection::default(),
+            cache: CacheConfig::default(),
+            cdn: CdnConfig::default(),
         };
         adjust(&mut config, dir.path());
         let edge = RunningEdge::start(config.clone()).await;
@@ -201,6 +207,11 @@ impl World {
     pub async fn ask(&self, request: &str) -> Answer {
         http::ask(self.edge.addr, request.as_bytes()).await
     }
+}
+
+/// Every file comes from the store.
+pub fn without_cache(config: &mut Config, _: &Path) {
+    config.cache = CacheConfig { memory_bytes: 0, object_bytes_max: 0 };
 }
 
 pub fn project() -> ProjectId {

@@ -52,7 +52,7 @@ impl<'a> Target<'a> {
             origin: self.url.origin.map(|origin| self::origin(origin, captures)).transpose()?,
             path: fill(&path, Place::Path)?,
             query: self.url.query.map(|query| fill(query, Place::Query)).transpose()?,
-            fragment: self.url.fragment.map(|fragment| fill(fragment, Place::Query)).transpose()?,
+            fragment: self.url.fragment.map(|fragment| fill(fragment, Place::Fragment)).transpose()?,
         })
     }
 
@@ -101,7 +101,9 @@ fn origin(origin: OriginText<'_>, captures: &Captures) -> Result<Vec<Part>, Stri
     let scheme = origin.scheme.to_ascii_lowercase();
     url_text::scheme(&scheme)?;
     let (host, port) = url_text::split_port(origin.authority)?;
-    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    // RFC 9110 §4.2.3: the default port is the same origin without it.
+    let default = if scheme == "https" { 443 } else { 80 };
+    let port = port.filter(|port| *port != default).map(|port| format!(":{port}")).unwrap_or_default();
     let parts = template::split(host, captures);
     let Some(last_capture) = parts.iter().rposition(|part| !matches!(part, Part::Text(_))) else {
         return Ok(vec![Part::Text(format!("{scheme}://{}{port}", url_text::hostname(host)?).into())]);

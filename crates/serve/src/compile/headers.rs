@@ -132,10 +132,18 @@ impl Output {
     }
 }
 
-/// `/*[status=404]` is `/* [status=404]`: a bracket in a path would be written `%5B`.
-fn split_narrowings(word: &str) -> (&str, &str) {
-    let starts = ["[context=", "[status="].into_iter().filter_map(|start| word.find(start));
-    word.split_at(starts.min().unwrap_or(word.len()))
+/// Path and narrowings. `/*[status=404]` is `/* [status=404]`: a bracket in a path would be written `%5B`. Spaces in
+/// a path need not be written `%20`: no peer asks for that, and nothing else can stand there.
+fn split_narrowings(text: &str) -> (&str, &str) {
+    let starts = ["[context=", "[status=", " [", "\t["].into_iter().filter_map(|start| text.find(start));
+    let (path, narrowings) = text.split_at(starts.min().unwrap_or(text.len()));
+    (path.trim_end_matches([' ', '\t']), narrowings)
+}
+
+/// Without the comment behind it.
+fn uncommented(text: &str) -> &str {
+    let starts = [" #", "\t#"].into_iter().filter_map(|start| text.find(start));
+    text[..starts.min().unwrap_or(text.len())].trim_matches([' ', '\t'])
 }
 
 /// The first line of a block, understood.
@@ -148,18 +156,18 @@ struct Opener {
 
 impl Opener {
     fn parse(text: &str, dialect: Dialect) -> Result<Self, String> {
-        let mut words = text.split([' ', '\t']).filter(|word| !word.is_empty());
-        let words = words.by_ref().take_while(|word| !word.starts_with('#')).collect::<Vec<_>>();
-        let (path, narrowings) = words.split_first().ok_or("a block has no path: write one, such as `/*`")?;
-        let (path, attached) = split_narrowings(path);
+        let (path, narrowings) = split_narrowings(uncommented(text));
+        if path.is_empty() || path.starts_with('#') {
+            return Err("a block has no path: write one, such as `/*`".into());
+        }
         let file = path.strip_prefix("file:");
         let pattern = match file {
             Some(path) => pattern::of_file(path, dialect)?,
             None => pattern::of_block(path, dialect)?,
         };
         let mut opener = Self { pattern, of_file: file.is_some(), environment: None, status: None };
-        let narrowings = std::iter::once(attached).chain(narrowings.iter().copied());
-        for word in narrowings.flat_map(|word| word.split_inclusive(']')) {
+        let words = narrowings.split([' ', '\t']).filter(|word| !word.is_empty());
+        for word in words.flat_map(|word| word.split_inclusive(']')) {
             opener.narrow(word)?;
         }
         Ok(opener)
@@ -169,8 +177,7 @@ impl Opener {
         let inner = word.strip_prefix('[').and_then(|word| word.strip_suffix(']'));
         let Some((key, value)) = inner.and_then(|inner| inner.split_once('=')) else {
             return Err(format!(
-                "{} stands behind the path: write a space in a path as `%20`, and what narrows a block as \
-                 `[status=404]`",
+                "{} stands behind the path: write what narrows a block as `[status=404]`",
                 shown(word)
             ));
         };

@@ -121,21 +121,6 @@ fn is_same_origin(to: &Destination, from: Option<&OriginPattern>) -> bool {
     sample(to) == format!("{scheme}://{}", sample(&from.host))
 }
 
-/// From where to where, if neither depends on the request.
-pub(super) fn static_hop(rule: &RedirectRule) -> Option<(String, String)> {
-    let is_static = |parts: &[Part]| parts.iter().all(|part| matches!(part, Part::Text(_)));
-    let Action::Redirect { to, .. } = &rule.action else { return None };
-    let applies = is_unconditional(rule) && rule.from.origin.is_none() && to.origin.is_none();
-    if !applies || !is_static(&rule.from.path.parts) || !is_static(&to.path) {
-        return None;
-    }
-    let end = |path: &str| match rule.from.path.lenient {
-        true => path.trim_end_matches('/').to_owned(),
-        false => path.to_owned(),
-    };
-    Some((end(&sample(&rule.from.path.parts)), end(&target_on_site(rule)?)))
-}
-
 fn sample(parts: &[Part]) -> String {
     parts
         .iter()

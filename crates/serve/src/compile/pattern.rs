@@ -27,6 +27,11 @@ pub(super) struct Pattern {
 pub(super) fn of_redirect(from: &str, query: &[(&str, &str)], dialect: Dialect) -> Result<Pattern, Fault> {
     let url = UrlText::split(from, "the source")?;
     check_segments(url.path, "the source")?;
+    if dialect == Dialect::Netlify && (url.path == "/.netlify" || url.path.starts_with("/.netlify/")) {
+        let message =
+            "paths below `/.netlify/` are Netlify's own and can't be the source of a rule: remove it";
+        return Err(Fault::Mistake(message.into()));
+    }
     let mut notes = Vec::new();
     if url.fragment.is_some() {
         notes.push(format!("browsers never send what follows the `#` of {}: remove it", shown(from)));
@@ -37,9 +42,7 @@ pub(super) fn of_redirect(from: &str, query: &[(&str, &str)], dialect: Dialect) 
     let mut pattern =
         Pattern { url: UrlPattern { origin, path }, query: Vec::new(), captures, notes: Vec::new() };
     match dialect {
-        Dialect::Cloudflare if url.query.is_some() => {
-            notes.push(format!("the query of {} is not compared in this dialect: remove it", shown(from)));
-        }
+        // A query is dropped, as it is there.
         Dialect::Cloudflare => {}
         Dialect::Netlify => {
             let inline = url.query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
@@ -204,7 +207,10 @@ fn netlify_path(
             captures.add_splat()?;
             parts.push(Part::Splat);
         } else if let Some(name) = whole_name(segment) {
-            captures.add_name(name)?;
+            // The first of two of a name is the one that is filled in.
+            if !captures.has(name) {
+                captures.add_name(name)?;
+            }
             parts.push(Part::Name(name.into()));
         } else {
             if segment.contains('*') {

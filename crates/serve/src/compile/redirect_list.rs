@@ -1,6 +1,6 @@
 //! All redirect rules of a project, in file order.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use loggia_types::rules::{Dialect, Part, RedirectRule, RuleSource};
 
@@ -15,8 +15,6 @@ pub(super) struct RedirectList {
     dynamics: usize,
     /// Sources of the rules so far, for the dialect in which the first of two equals wins.
     sources: HashSet<String>,
-    /// Where static redirects without conditions lead, by their path.
-    static_targets: HashMap<String, String>,
 }
 
 impl RedirectList {
@@ -30,20 +28,9 @@ impl RedirectList {
             return Err("an earlier rule has the same source and wins: remove one of them".to_owned().into());
         }
         loops::check_alone(&rule, mode)?;
-        self.check_pair(&rule)?;
         self.count(&rule, mode)?;
         self.sources.extend(spelling);
         self.rules.push(rule);
-        Ok(())
-    }
-
-    /// Two static redirects that lead to each other.
-    fn check_pair(&mut self, rule: &RedirectRule) -> Result<(), String> {
-        let Some((from, to)) = loops::static_hop(rule) else { return Ok(()) };
-        if self.static_targets.get(&to).is_some_and(|back| *back == from) {
-            return Err(format!("an earlier rule leads from `/{to}` back to `/{from}`: remove one of them"));
-        }
-        self.static_targets.entry(from).or_insert(to);
         Ok(())
     }
 

@@ -9,7 +9,13 @@ use super::{Output, REDIRECTS_FILE, Refused, text_file};
 
 pub(super) fn read(bytes: &[u8], output: &mut Output) -> Result<(), Refused> {
     for line in text_file::lines(REDIRECTS_FILE, bytes, |_| None, &mut output.problems)? {
-        let words = words(line.text);
+        let mut words = words(line.text);
+        // Cloudflare takes `old` for `/old`.
+        let rooted = words.first().filter(|_| output.mode.dialect == Dialect::Cloudflare);
+        let rooted = rooted.filter(|from| !is_place(from)).map(|from| format!("/{from}"));
+        if let (Some(from), Some(rooted)) = (words.first_mut(), &rooted) {
+            *from = rooted;
+        }
         let draft = check_common_mistakes(&words).and_then(|()| match output.mode.dialect {
             Dialect::Netlify => netlify(&words),
             Dialect::Cloudflare => cloudflare(&words),

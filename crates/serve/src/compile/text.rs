@@ -61,8 +61,8 @@ pub(super) fn decode(text: &str) -> Result<String, String> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Path,
-    /// Also for fragments.
     Query,
+    Fragment,
 }
 
 /// Legal characters and `%41` stay as written, everything else is percent-encoded.
@@ -90,7 +90,9 @@ pub(super) fn encode(text: &str, place: Place) -> Result<String, String> {
 fn is_legal(byte: u8, place: Place) -> bool {
     byte.is_ascii_alphanumeric()
         || b"-._~!$&'()*+,;=:@/".contains(&byte)
-        || (byte == b'?' && place == Place::Query)
+        || (byte == b'?' && place != Place::Path)
+        // Only the first `#` of a URL means something, and browsers keep the others (WHATWG URL §4.4).
+        || (byte == b'#' && place == Place::Fragment)
 }
 
 /// What `%41` at this place stands for.

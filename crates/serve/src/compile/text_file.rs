@@ -64,7 +64,7 @@ fn check_length(file: &'static str, line: u32, text: &str) -> Result<(), Refused
     if text.len() <= LINE_CHARS_MAX {
         return Ok(());
     }
-    match text.trim_end().chars().count() {
+    match text.trim().chars().count() {
         chars if chars > LINE_CHARS_MAX => Err(Refused {
             file,
             line,

@@ -48,6 +48,11 @@ pub(super) fn negotiate(headers: &HeaderMap, entry: &Entry<'_>) -> Negotiated {
     }
 }
 
+/// Whether the bytes as they were built may not be sent.
+pub(super) fn refuses_identity(headers: &HeaderMap) -> bool {
+    headers.contains_key(ACCEPT_ENCODING) && Preferences::read(headers).of_identity() == Some(0)
+}
+
 impl Preferences {
     fn read(headers: &HeaderMap) -> Self {
         let mut found = Self::default();

@@ -5,7 +5,7 @@ use http::header::RANGE;
 use loggia_types::Manifest;
 use loggia_types::manifest::{Entry, Variant};
 
-use super::coding::{Negotiated, negotiate};
+use super::coding::{Negotiated, negotiate, refuses_identity};
 use super::range::{self, RangeRequest};
 use super::{Answer, Content, Extent, Role, Validators};
 use crate::request::RequestHead;
@@ -31,6 +31,9 @@ pub(super) fn choose<'s>(
         None => identity,
         Some(variant) => Validators::of(manifest, &entry, Some(variant.coding)),
     };
+    if !validators.are_as_demanded(request.headers) {
+        return Answer::PreconditionFailed;
+    }
     if validators.are_met_by(request.headers) {
         return content(variant, Extent::NotModified);
     }
@@ -51,10 +54,10 @@ pub(super) fn whole<'s>(entry: Entry<'s>, role: Role, request: RequestHead<'_>) 
     Content { entry, role, variant, extent: Extent::Whole }
 }
 
-/// RFC 9110 §14.2: only GET has ranges.
+/// RFC 9110 §14.2: only GET has ranges, and who refuses the identity gets none.
 fn requested_range(entry: &Entry<'_>, identity: &Validators, request: RequestHead<'_>) -> RangeRequest {
     let has_range = request.method == Method::GET && request.headers.contains_key(RANGE);
-    if !has_range || !identity.allow_range(request.headers) {
+    if !has_range || !identity.allow_range(request.headers) || refuses_identity(request.headers) {
         return RangeRequest::Whole;
     }
     range::requested(request.headers, entry.size())

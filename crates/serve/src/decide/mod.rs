@@ -80,6 +80,8 @@ pub enum Answer<'s> {
     Unauthorized,
     MethodNotAllowed,
     NotAcceptable,
+    /// The client wants another version of the file than there is.
+    PreconditionFailed,
     Options,
 }
 

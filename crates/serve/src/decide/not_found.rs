@@ -35,32 +35,57 @@ const SUBRESOURCES: &[&str] = &[
 
 /// Extensions of files that pages load. A dot alone tells nothing: `/user/jane.doe`, `/v1.2`.
 const ASSET_EXTENSIONS: &[&str] = &[
+    "7z",
     "aac",
+    "apk",
+    "appcache",
+    "atom",
+    "avi",
     "avif",
+    "bin",
     "bmp",
     "br",
+    "bz2",
     "cjs",
     "css",
     "csv",
+    "cur",
+    "dmg",
+    "doc",
+    "docx",
     "eot",
+    "exe",
     "flac",
+    "geojson",
     "gif",
+    "glb",
+    "gltf",
     "gz",
+    "heic",
+    "heif",
     "ico",
+    "ics",
     "jpeg",
     "jpg",
     "js",
     "json",
+    "jsonld",
     "jsx",
     "jxl",
     "less",
+    "m3u8",
     "m4a",
+    "m4v",
     "map",
     "md",
     "mjs",
+    "mkv",
     "mov",
     "mp3",
     "mp4",
+    "mpd",
+    "msi",
+    "odt",
     "oga",
     "ogg",
     "ogv",
@@ -68,27 +93,41 @@ const ASSET_EXTENSIONS: &[&str] = &[
     "otf",
     "pdf",
     "png",
+    "ppt",
+    "pptx",
+    "rar",
     "rss",
+    "rtf",
     "sass",
     "scss",
     "svg",
+    "swf",
     "tar",
+    "tgz",
     "tif",
     "tiff",
+    "topojson",
     "ts",
+    "tsv",
     "tsx",
     "ttf",
     "txt",
+    "vcf",
     "vtt",
     "wasm",
     "wav",
     "webm",
     "webmanifest",
     "webp",
+    "wma",
+    "wmv",
     "woff",
     "woff2",
+    "xls",
+    "xlsx",
     "xml",
     "xsl",
+    "xz",
     "yaml",
     "yml",
     "zip",
@@ -170,24 +209,28 @@ fn is_navigation(path: &str, headers: &HeaderMap) -> bool {
     !has_fetch_metadata && (accepts_html(headers) || (accepts_anything_only(headers) && !names_asset(path)))
 }
 
-fn media_ranges(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+/// What the client names, and whether it takes that.
+fn media_ranges(headers: &HeaderMap) -> impl Iterator<Item = (&str, bool)> {
     let lines = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
     let ranges = lines.flat_map(|line| line.split(','));
-    ranges.filter(|range| !is_refused(range)).map(|range| range.split(';').next().unwrap_or(range).trim())
+    ranges.map(|range| (range.split(';').next().unwrap_or(range).trim(), !is_refused(range)))
 }
 
 /// `;q=0` means «not this» (RFC 9110 §12.4.2).
 fn is_refused(range: &str) -> bool {
-    let weight = range.split(';').skip(1).find_map(|parameter| parameter.trim().strip_prefix("q="));
-    weight.and_then(|weight| weight.trim().parse::<f32>().ok()) == Some(0.0)
+    let weight = range.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+    });
+    weight.and_then(|weight| weight.parse::<f32>().ok()) == Some(0.0)
 }
 
 fn accepts_html(headers: &HeaderMap) -> bool {
-    media_ranges(headers).any(|range| range.eq_ignore_ascii_case("text/html"))
+    media_ranges(headers).any(|(range, is_taken)| is_taken && range.eq_ignore_ascii_case("text/html"))
 }
 
 fn accepts_anything_only(headers: &HeaderMap) -> bool {
-    media_ranges(headers).all(|range| range.is_empty() || range == "*/*")
+    media_ranges(headers).all(|(range, is_taken)| range.is_empty() || (is_taken && range == "*/*"))
 }
 
 fn names_asset(path: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::header::{HeaderMap, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE};
+use http::header::{HeaderMap, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
 use loggia_types::manifest::{Coding, Entry};
 use loggia_types::{ContentHash, Manifest, Timestamp};
 
@@ -65,10 +65,22 @@ impl Validators {
         Self { etag, last_modified: http_time(manifest.facts().created_at) }
     }
 
+    /// Whether the client wants this content and no other (RFC 9110 §13.1.1, §13.1.4). `If-Unmodified-Since` only
+    /// counts without `If-Match`, which compares strongly.
+    pub fn are_as_demanded(&self, headers: &HeaderMap) -> bool {
+        if headers.contains_key(IF_MATCH) {
+            let mut lines = headers.get_all(IF_MATCH).into_iter();
+            return lines.any(|line| self.is_listed(line.as_bytes(), Comparison::Strong));
+        }
+        let since = headers.get(IF_UNMODIFIED_SINCE).and_then(|value| parse_date(value.as_bytes()));
+        since.is_none_or(|since| self.last_modified <= since)
+    }
+
     /// Whether the client already has this content. `If-Modified-Since` only counts without `If-None-Match`.
     pub fn are_met_by(&self, headers: &HeaderMap) -> bool {
         if headers.contains_key(IF_NONE_MATCH) {
-            return headers.get_all(IF_NONE_MATCH).into_iter().any(|line| self.is_listed(line.as_bytes()));
+            let mut lines = headers.get_all(IF_NONE_MATCH).into_iter();
+            return lines.any(|line| self.is_listed(line.as_bytes(), Comparison::Weak));
         }
         let since = headers.get(IF_MODIFIED_SINCE).and_then(|value| parse_date(value.as_bytes()));
         since.is_some_and(|since| self.last_modified <= since)
@@ -89,8 +101,8 @@ impl Validators {
         parse_date(value) == Some(self.last_modified)
     }
 
-    /// Weak comparison with each tag of a list, or `*`.
-    fn is_listed(&self, line: &[u8]) -> bool {
+    /// Whether a tag of a list is this one, or the list is `*`.
+    fn is_listed(&self, line: &[u8], comparison: Comparison) -> bool {
         if line.trim_ascii() == b"*" {
             return true;
         }
@@ -101,13 +113,21 @@ impl Validators {
                 return false;
             };
             let (tag, after) = tag.split_at(len + 2);
-            if tag == self.etag.as_bytes() {
+            let is_comparable = comparison == Comparison::Weak || !rest[..open].ends_with(b"W/");
+            if is_comparable && tag == self.etag.as_bytes() {
                 return true;
             }
             rest = after;
         }
         false
     }
+}
+
+/// RFC 9110 §8.8.3.2: whether `W/"x"` is `"x"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Weak,
+    Strong,
 }
 
 fn parse_date(value: &[u8]) -> Option<SystemTime> {

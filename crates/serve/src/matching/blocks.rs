@@ -52,7 +52,7 @@ impl Block {
     /// `numbers` are given to names as they come.
     pub(super) fn new(rule: HeaderRule, numbers: &mut HashMap<HeaderName, usize>) -> Self {
         let scope = match &rule.scope {
-            HeaderScope::Url(url) => Scope::Url(UrlMatcher::new(url)),
+            HeaderScope::Url(url) => Scope::Url(UrlMatcher::of_host(url)),
             HeaderScope::File(path) => Scope::File(PathMatcher::new(path)),
         };
         Self {

@@ -1,6 +1,6 @@
 //! The redirect rule that a request meets first.
 
-use loggia_types::rules::{Action, Dialect, RedirectRule};
+use loggia_types::rules::{Action, Condition, Dialect, RedirectRule};
 
 use super::RuleRequest;
 use super::captures::Captures;
@@ -19,6 +19,7 @@ pub struct Redirects {
     matchers: Vec<UrlMatcher>,
     forced: Index,
     unforced: Index,
+    has_visitor_rules: bool,
 }
 
 /// A rule that holds for a request. Owns what the pattern captured, so it may outlive the request.
@@ -42,7 +43,8 @@ impl Redirects {
         };
         let (forced, unforced) = (Index::new(numbered(true)), Index::new(numbered(false)));
         let matchers = rules.iter().map(|rule| UrlMatcher::new(&rule.from)).collect();
-        Self { rules, matchers, forced, unforced }
+        let has_visitor_rules = rules.iter().any(asks_visitor);
+        Self { rules, matchers, forced, unforced, has_visitor_rules }
     }
 
     /// The first `!` rule that holds. Never one in the Cloudflare dialect, where all rules come before files.
@@ -57,6 +59,13 @@ impl Redirects {
 
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Whether a rule that may fit the path asks who the visitor is, so that others could be answered otherwise.
+    pub fn may_ask_visitor(&self, path: &str) -> bool {
+        let asks = |number: u32| self.rules.get(number as usize).is_some_and(asks_visitor);
+        let may_ask = |index: &Index| index.candidates(path).any(asks);
+        self.has_visitor_rules && (may_ask(&self.forced) || may_ask(&self.unforced))
     }
 
     /// An estimate, for the limit of the manifest cache.
@@ -91,6 +100,11 @@ impl Redirects {
         let found = RedirectMatch::new(rule, matcher, request);
         (!found.leads_to(request)).then_some(found)
     }
+}
+
+/// Its host is the same for everybody who asks for an address; the other conditions are about the visitor.
+fn asks_visitor(rule: &RedirectRule) -> bool {
+    rule.conditions.iter().any(|condition| !matches!(condition, Condition::Host(_)))
 }
 
 impl<'i> RedirectMatch<'i> {

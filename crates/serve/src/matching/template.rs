@@ -9,6 +9,8 @@ use crate::target::{COMPONENT, SEGMENTS};
 /// Texts are escaped when rules are compiled; this only makes sure that they stay in their place.
 const QUERY_TEXT: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'#');
 const FRAGMENT_TEXT: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
+/// What is captured may not end a key or a value, begin a fragment or be read as a space or an escape.
+const QUERY_VALUE: &AsciiSet = &SEGMENTS.remove(b':').remove(b'@').remove(b'$').remove(b',');
 const PATH_TEXT: &AsciiSet = &QUERY_TEXT.add(b'?').add(b'\\');
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +29,9 @@ impl Place {
         }
     }
 
-    /// Only in a path does the slash of a splat mean what it meant where it was captured.
+    /// Behind the `?` a slash is a letter like others (RFC 3986 §3.4); in a path it parts segments.
     fn value(self, part: &Part) -> &'static AsciiSet {
-        if self == Self::Path { escapes(part) } else { COMPONENT }
+        if self == Self::Path { escapes(part) } else { QUERY_VALUE }
     }
 }
 

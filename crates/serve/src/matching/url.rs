@@ -9,7 +9,8 @@ use super::pattern::Pattern;
 
 #[derive(Debug)]
 pub(super) struct UrlMatcher {
-    origin: Option<Box<(Scheme, Pattern)>>,
+    /// Without a scheme, any will do.
+    origin: Option<Box<(Option<Scheme>, Pattern)>>,
     path: PathMatcher,
 }
 
@@ -19,17 +20,25 @@ pub(super) struct PathMatcher(Option<Box<Pattern>>);
 
 impl UrlMatcher {
     pub(super) fn new(pattern: &UrlPattern) -> Self {
-        let origin = |origin: &OriginPattern| Box::new((origin.scheme, Pattern::of_host(&origin.host)));
+        let origin = |origin: &OriginPattern| Box::new((Some(origin.scheme), Pattern::of_host(&origin.host)));
         Self { origin: pattern.origin.as_ref().map(origin), path: PathMatcher::new(&pattern.path) }
+    }
+
+    /// As [`UrlMatcher::new`], with the scheme read as a mark of a host and nothing more.
+    pub(super) fn of_host(pattern: &UrlPattern) -> Self {
+        let mut matcher = Self::new(pattern);
+        if let Some((scheme, _)) = matcher.origin.as_deref_mut() {
+            *scheme = None;
+        }
+        matcher
     }
 
     /// For requests whose path the index found this pattern for.
     pub(super) fn matches(&self, request: &RuleRequest<'_>) -> bool {
         self.path.matches(request.path)
-            && self
-                .origin
-                .as_deref()
-                .is_none_or(|(scheme, host)| *scheme == request.scheme && host.matches(request.host))
+            && self.origin.as_deref().is_none_or(|(scheme, host)| {
+                scheme.is_none_or(|scheme| scheme == request.scheme) && host.matches(request.host)
+            })
     }
 
     pub(super) fn capture<'i>(&'i self, request: &RuleRequest<'_>, captures: &mut Captures<'i>) {

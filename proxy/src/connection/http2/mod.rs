@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! settings  what we grant a client; the limits that the HTTP/2 library keeps for us
+//! at_hand   the fast way, for answers that are in memory
 //! session   one request and its answer, as the proxy library wants them
 //! reply     what is sent on one stream: hints, a head, a body at the client's pace
 //! ```
@@ -9,6 +10,7 @@
 //! The proxy library has a server of its own, which drops interim answers (RFC 8297 needs them) and lets streams starve
 //! (docs/decisions/0008).
 
+mod at_hand;
 mod reply;
 mod session;
 mod settings;
@@ -36,13 +38,15 @@ use super::Timing;
 use super::client::{self, Client};
 use super::frames::PREFACE;
 use super::pace::SendRate;
-use crate::service::EdgeService;
+use crate::at_hand::Peer;
+use crate::service::{EdgeService, Phases};
 
 /// A client that was told to leave confirms it within a round trip; one that is gone never does.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Http2<'c> {
-    pub app: &'c Arc<HttpProxy<EdgeService>>,
+    pub app: &'c Arc<HttpProxy<Phases>>,
+    pub edge: &'c EdgeService,
     pub timing: Timing,
     pub is_stopping: watch::Receiver<bool>,
 }
@@ -51,13 +55,14 @@ impl Http2<'_> {
     pub(crate) async fn serve(self, mut client: Client) {
         let Some(read) = preface(&mut client, self.timing.head).await else { return };
         let digest = Arc::new(digest(&client));
+        let peer = self.edge.admission.peer(digest.socket_digest.as_deref(), digest.ssl_digest.clone());
         let rest = Rest { fd: client.id(), rate: self.timing.send };
         let begins = settings::ours().handshake(client.into_http2(read));
         let Ok(Ok(connection)) = timeout(self.timing.head, begins).await else { return };
         // Closed from the start, so that it tells whenever it is empty.
         let streams = TaskTracker::new();
         streams.close();
-        self.answer(connection, rest, &digest, &streams).await;
+        self.answer(connection, rest, &digest, peer.as_ref(), &streams).await;
         // What is still under way notices that its client is gone, and writes its line of the access log.
         streams.wait().await;
     }
@@ -68,6 +73,7 @@ impl Http2<'_> {
         mut connection: Connection<Client, Bytes>,
         rest: Rest,
         digest: &Arc<Digest>,
+        peer: Option<&Peer>,
         streams: &TaskTracker,
     ) {
         let (mut is_stopping, mut patience) = (self.is_stopping.clone(), self.timing.keep_alive);
@@ -81,7 +87,13 @@ impl Http2<'_> {
                     is_leaving = true;
                 }
                 accepted = connection.accept() => match accepted {
-                    Some(Ok((request, respond))) => drop(streams.spawn(self.one(request, respond, digest))),
+                    Some(Ok((request, mut respond))) => {
+                        let is_answered = peer
+                            .is_some_and(|peer| at_hand::answer(self.edge, peer, &request, &mut respond));
+                        if !is_answered {
+                            drop(streams.spawn(self.one(request, respond, digest)));
+                        }
+                    }
                     Some(Err(error)) => return debug!(%error, "An HTTP/2 connection broke: {error}"),
                     None => return,
                 },

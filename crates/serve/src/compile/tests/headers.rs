@@ -56,8 +56,12 @@ fn a_block_is_chosen_by_path_url_file_environment_or_status() {
         ("/a [status=40]\n X: 1", "! no status"),
         ("/a [context=staging]\n X: 1", "! no context"),
         ("/a [host=x]\n X: 1", "! can't be narrowed by `host`"),
-        ("/a b\n X: 1", "! write a space in a path as `%20`"),
+        ("/a b # why\n X: 1", "/a b~ x={1}"),
+        ("/a\tb\n X: 1", "! control character"),
+        ("/a  b/*  [status=404]\n X: 1", "/a  b/<*>~ [404] x={1}"),
+        ("/a b\n X: 1", "/a b~ x={1}"),
         ("/a%20b\n X: 1", "/a b~ x={1}"),
+        ("/a [status=404] b\n X: 1", "! stands behind the path"),
         ("/a?x\n X: 1", "! has a query"),
         ("//a\n X: 1", "! two slashes"),
     ]);
@@ -187,7 +191,7 @@ fn a_password_without_a_path_that_can_be_understood_fails_the_deployment() {
         (b"/a [status=200]\n Basic-Auth: a:b\n", 2),
         (b"file:/a.html\n Basic-Auth: a:b\n", 2),
         (b"https://example.org:1/\n Basic-Auth: a:b\n", 2),
-        (b"/a b\n Basic-Auth: a:b\n", 2),
+        (b"/a [b\n Basic-Auth: a:b\n", 2),
     ];
     for (text, line) in cases {
         let refused = refused(text);

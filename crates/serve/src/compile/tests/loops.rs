@@ -22,8 +22,6 @@ fn a_redirect_that_its_own_source_matches_again_is_left_out() {
             ("/a x=:y /a", "! loops"),
             ("https://example.org/* https://example.org/b", "! loops"),
             ("https://example.org/* /b", "! loops"),
-            ("/a /b\n/b /a", "/a~ -> 301 /b\n! an earlier rule leads"),
-            ("/a /b\n/b/ /a/ 302", "/a~ -> 301 /b\n! an earlier rule leads"),
         ],
     );
 }
@@ -47,6 +45,8 @@ fn what_ends_or_may_end_is_kept() {
             ("/x /x.html 301!", "! loops"),
             ("/x/* /y/:splat\n/y/* /x/:splat", "/x/<*>~ -> 301 /y/<*>\n/y/<*>~ -> 301 /x/<*>"),
             ("/a /b Country=us\n/b /a", "/a~ country=US -> 301 /b\n/b~ -> 301 /a"),
+            // With a file at one of them this ends, and in Cloudflare's own tests such a pair is taken.
+            ("/a /b\n/b /a", "/a~ -> 301 /b\n/b~ -> 301 /a"),
             ("/ab /a", "/ab~ -> 301 /a"),
             ("/:a/b /c", "/<a>/b~ -> 301 /c"),
         ],

@@ -175,12 +175,13 @@ fn netlify_toml_gives_its_redirects_and_headers_and_nothing_else() {
     let compiled = netlify(
         "[build]\npublish = 1\n[serve]\npermanent = true\n[context.production]\n\
          [[context.production.redirects]]\nfrom = \"/ctx\"\nto = \"/x\"\n[[plugins]]\npackage = \"p\"\n\
-         [[redirects]]\norigin = \"old\"\ndestination = \" /new\"\nstatus = \"302\"\nedge_handler = 1\nparams = { path = \":path\" }\n\
+         [[redirects]]\norigin = \"old\"\ndestination = \" /new\"\nstatus = \"302!\"\nedge_handler = 1\nparams = { path = \":path\" }\n\
+         [[redirects]]\nfrom = \":x\"\nto = \"y/:x?a=b\"\n\
          [[headers]]\nfor = \"/*\"\n[headers.values]\nCache-Control = '''\n  max-age=0,\n  no-cache,\n  must-revalidate'''\n",
     );
     check(
         &compiled,
-        "/old~ ?path=<path> -> 302 /new\n/<*>~ cache-control={max-age=0, no-cache, must-revalidate}",
+        "/old~ ?path=<path> -> 302 /new\n/<x>~ -> 301 /y/<x>?a=b\n/<*>~ cache-control={max-age=0, no-cache, must-revalidate}",
         "",
     );
     assert!(!compiled.permanent);
@@ -196,6 +197,27 @@ fn netlify_toml_gives_its_redirects_and_headers_and_nothing_else() {
         "! `Role` is not supported",
         "",
     );
+}
+
+#[test]
+fn headers_of_netlify_toml_are_read_as_netlify_reads_them() {
+    let block = |path: &str, line: &str| {
+        netlify(&format!("[[headers]]\r\nfor = \"{path}\"\r\n[headers.values]\r\n{line}\r\n"))
+    };
+    for (path, line, expected) in [
+        ("path", "test = 'one'", "/path~ test={one}"),
+        (" /path ", "' test ' = ' one '", "/path~ test={one}"),
+        ("*", "test = [' one ', ' two ']", "/<*>~ test={one, two}"),
+        ("", "test = 'one'", "/~ test={one}"),
+        ("file:/a.html", "test = 'one'", "file:/a.html test={one}"),
+        ("https://example.org/a", "test = 'one'", "https://example.org/a~ test={one}"),
+        ("/path", "test = '''\r\n  one,\r\n  two\r\n  '''", "/path~ test={one, two}"),
+        ("/path", "' Basic-Auth ' = 'a:b'", "/path~ auth×1"),
+        ("/path", "'  ' = 'one'", "! no name of a header"),
+    ] {
+        check(&block(path, line), expected, line);
+    }
+    check(&loggia("[[headers]]\nfor = \"path\"\nvalues = { X = \"1\" }"), "! write `/path`", "our own file");
 }
 
 #[test]

@@ -76,7 +76,7 @@ struct Rule<'d, 'a> {
 /// A redirect as far as it could be read.
 struct RedirectParts<'d> {
     from: Cow<'d, str>,
-    to: Option<&'d str>,
+    to: Option<Cow<'d, str>>,
     status: Option<u16>,
     forced: bool,
     query: Vec<(&'d str, &'d str)>,
@@ -88,7 +88,7 @@ impl RedirectParts<'_> {
         RedirectDraft {
             from: &self.from,
             query: self.query.clone(),
-            to: self.to,
+            to: self.to.as_deref(),
             status: self.status,
             forced: self.forced,
             conditions: self.conditions.clone(),
@@ -121,8 +121,10 @@ impl<'d, 'a> Rule<'d, 'a> {
             return None;
         };
         Some(RedirectParts {
-            from: self.source(from),
-            to: self.text("to", "destination", "a path or URL, as in `to = \"/new\"`", problems)?,
+            from: self.rooted(from),
+            to: self
+                .text("to", "destination", "a path or URL, as in `to = \"/new\"`", problems)?
+                .map(|to| self.rooted(to)),
             status,
             forced: self.forced(problems)?,
             query: self.query(problems)?,
@@ -131,12 +133,18 @@ impl<'d, 'a> Rule<'d, 'a> {
     }
 
     /// Netlify takes `old` for `/old` in this file.
-    fn source(&self, from: &'d str) -> Cow<'d, str> {
+    fn rooted(&self, place: &'d str) -> Cow<'d, str> {
         match self.flavour {
-            Flavour::Netlify if !from.is_empty() && !from.contains("://") && !from.starts_with('/') => {
-                Cow::Owned(format!("/{from}"))
-            }
-            _ => Cow::Borrowed(from),
+            Flavour::Netlify if !place.is_empty() && !is_rooted(place) => Cow::Owned(format!("/{place}")),
+            _ => Cow::Borrowed(place),
+        }
+    }
+
+    /// As [`Rule::rooted`]; no path at all, but said so, is the root there.
+    fn opener(&self, path: &'d str) -> Cow<'d, str> {
+        match self.flavour {
+            Flavour::Netlify if !is_rooted(path) => Cow::Owned(format!("/{path}")),
+            _ => Cow::Borrowed(path),
         }
     }
 
@@ -175,7 +183,10 @@ impl<'d, 'a> Rule<'d, 'a> {
 
     fn status(&self, value: &Value<'_>) -> Option<u16> {
         let code = match value.get_ref() {
-            DeValue::String(text) if self.flavour == Flavour::Netlify => text.parse().ok()?,
+            // Netlify takes `302!` for `302` here: what forces a rule is `force`.
+            DeValue::String(text) if self.flavour == Flavour::Netlify => {
+                text.strip_suffix('!').unwrap_or(text).parse().ok()?
+            }
             other => u16::try_from(integer(other)?).ok()?,
         };
         (100..=599).contains(&code).then_some(code)
@@ -243,8 +254,9 @@ impl<'d, 'a> Rule<'d, 'a> {
             .map(|(line, name, value)| Entry { line: *line, change: Change::Set { name, value } })
             .collect();
         // A block without a path has none that could be understood.
-        let opener = opener.unwrap_or_default();
-        output.add_block(self.document.file, &BlockDraft { line: self.line, opener, entries, has_mistakes })
+        let opener = opener.map_or(Cow::Borrowed(""), |path| self.opener(path));
+        let block = BlockDraft { line: self.line, opener: &opener, entries, has_mistakes };
+        output.add_block(self.document.file, &block)
     }
 
     /// `None` if there is no table of them.
@@ -267,19 +279,19 @@ impl<'d, 'a> Rule<'d, 'a> {
             return Ok(None);
         };
         let mut values = Vec::with_capacity(table.len());
-        for (name, value) in table {
-            let line = self.document.line(name);
+        for (key, value) in table {
+            let (line, name) = (self.document.line(key), key.get_ref().trim_matches([' ', '\t']));
             let Some(texts) = texts(value.get_ref()) else {
-                match is_basic_auth(name.get_ref()) {
+                match is_basic_auth(name) {
                     // An empty one is kept, and closes the path.
-                    true => values.push((line, &**name.get_ref(), Cow::Borrowed(""))),
-                    false => self.document.mismatch(name.get_ref(), value, RIGHT, problems),
+                    true => values.push((line, name, Cow::Borrowed(""))),
+                    false => self.document.mismatch(name, value, RIGHT, problems),
                 }
                 continue;
             };
             for text in texts {
-                self.check_length(name.get_ref(), text, line)?;
-                values.push((line, &**name.get_ref(), self.folded(text)));
+                self.check_length(name, text, line)?;
+                values.push((line, name, self.folded(text)));
             }
         }
         Ok(Some(values))
@@ -287,10 +299,10 @@ impl<'d, 'a> Rule<'d, 'a> {
 
     /// Netlify's documentation spreads values over lines; they are sent on one.
     fn folded(&self, text: &'d str) -> Cow<'d, str> {
-        let text = text.trim_matches([' ', '\t', '\n']);
+        let text = text.trim_matches([' ', '\t', '\r', '\n']);
         match self.flavour {
             Flavour::Netlify if text.contains('\n') => {
-                let lines = text.split('\n').map(|line| line.trim_matches([' ', '\t']));
+                let lines = text.split('\n').map(|line| line.trim_matches([' ', '\t', '\r']));
                 Cow::Owned(lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" "))
             }
             _ => Cow::Borrowed(text.trim_matches([' ', '\t'])),
@@ -314,6 +326,11 @@ impl<'d, 'a> Rule<'d, 'a> {
         let message = format!("{} has over {LINE_CHARS_MAX} characters, the most there can be", shown(key));
         Err(Refused { file: self.document.file, line, message })
     }
+}
+
+/// Begins where a path, a URL or the name of a file does.
+fn is_rooted(text: &str) -> bool {
+    text.starts_with('/') || text.starts_with("file:/") || text.contains("://")
 }
 
 /// A text, or a list of them.

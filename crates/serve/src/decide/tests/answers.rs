@@ -29,12 +29,25 @@ fn conditions_are_answered_from_the_manifest() {
         (&[("if-modified-since", "yesterday")], "200 a.html"),
         (&[("if-none-match", "\"x\""), ("if-modified-since", CREATED)], "200 a.html"),
         (&[("if-none-match", &etag), ("range", "bytes=0-1")], "304"),
+        (&[("if-match", &etag)], "200 a.html"),
+        (&[("if-match", &format!("\"x\", {etag}"))], "200 a.html"),
+        (&[("if-match", "*")], "200 a.html"),
+        (&[("if-match", "\"x\"")], "412"),
+        (&[("if-match", &weak)], "412"),
+        (&[("if-match", "\"x\""), ("if-none-match", &etag)], "412"),
+        (&[("if-match", &etag), ("if-none-match", &etag)], "304"),
+        (&[("if-match", "\"x\""), ("range", "bytes=0-1")], "412"),
+        (&[("if-unmodified-since", CREATED)], "200 a.html"),
+        (&[("if-unmodified-since", "Tue, 14 Nov 2023 22:13:19 GMT")], "412"),
+        (&[("if-unmodified-since", "yesterday")], "200 a.html"),
+        (&[("if-match", &etag), ("if-unmodified-since", "Tue, 14 Nov 2023 22:13:19 GMT")], "200 a.html"),
     ];
     for (lines, expected) in cases {
         assert_eq!(ask(&site, &Method::GET, "/a", lines), *expected, "{lines:?}");
         assert_eq!(ask(&site, &Method::HEAD, "/a", lines), *expected, "HEAD {lines:?}");
     }
     assert_eq!(ask(&site, &Method::GET, "/missing", &[("if-none-match", "*")]), "404 404.html");
+    assert_eq!(ask(&site, &Method::GET, "/missing", &[("if-match", "*")]), "404 404.html");
 }
 
 #[test]
@@ -55,8 +68,9 @@ fn ranges_are_taken_from_the_stored_content() {
         (&[("range", "bytes=10-")], "416"),
         (&[("range", "bytes=99999999999999999999999-")], "416"),
         (&[("range", "bytes=-0")], "416"),
-        (&[("range", "bytes=4-2")], whole),
-        (&[("range", "bytes=3-4,0-1")], "206 0-1,3-4"),
+        (&[("range", "bytes=4-2")], "416"),
+        (&[("range", "bytes=3-4,0-1")], "206 3-4,0-1"),
+        (&[("range", "bytes=0-1"), ("accept-encoding", "identity;q=0")], "406"),
         (&[("range", "bytes=0-1,1-4")], "206 0-4"),
         (&[("range", "bytes=")], whole),
         (&[("range", "bytes=a-b")], whole),

@@ -137,6 +137,7 @@ fn summary(answer: &Answer<'_>) -> String {
         Answer::Unauthorized => "401".into(),
         Answer::MethodNotAllowed => "405".into(),
         Answer::NotAcceptable => "406".into(),
+        Answer::PreconditionFailed => "412".into(),
         Answer::Options => "204".into(),
     }
 }

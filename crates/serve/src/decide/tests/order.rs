@@ -148,6 +148,12 @@ fn previews_say_which_rule_fired() {
         assert_eq!(head_with(&site, &preview, target, &[], &names), expected, "{target}");
     }
     assert_eq!(head(&site, "/a", &[], &names), "301 - | -");
+    let headers = "/*\n  ! X-Robots-Tag\n/b\n  X-Robots-Tag: all\n/n\n  X-Robots-Tag: none\n";
+    let site = Written { headers, ..NOTHING }.open();
+    for (target, expected) in [("/", "noindex"), ("/b", "all, noindex"), ("/n", "none")] {
+        let shown = head_with(&site, &preview, target, &[], &["x-robots-tag"]);
+        assert_eq!(shown.split_once(' ').map(|(_, shown)| shown), Some(expected), "{target}");
+    }
 }
 
 #[test]

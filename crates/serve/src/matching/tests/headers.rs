@@ -94,7 +94,8 @@ fn placeholders_are_filled_in_and_bring_no_byte_of_their_own() {
     let cases = [
         ("/a/b/c", "x-system=<site>; a b/c :unknown"),
         ("/a/ü\r\nx: y", "x-system=<site>; a %C3%BC%0D%0Ax%3A%20y :unknown"),
-        ("http://site.test/a/b", "x-system=s | x-system=s"),
+        ("http://site.test/a/b", "x-system=<site>; a b :unknown"),
+        ("https://site.example/a/b", "x-system=s | x-system=s"),
     ];
     for (url, expected) in cases {
         assert_eq!(applied(&headers, url, &ANSWERED), expected, "{url}");

@@ -19,7 +19,9 @@ fn captures_are_escaped_for_their_place() {
         // rule                                      request          Location
         ("/a/:x /b/:x", "/a/ü @?#%", "/b/%C3%BC%20%40%3F%23%25"),
         ("/a/* /b/:splat", "/a/ü/@", "/b/%C3%BC/%40"),
-        ("/a/* /b?x=:splat#:splat", "/a/b/&=", "/b?x=b%2F%26%3D#b%2F%26%3D"),
+        ("/a/* /b?x=:splat#:splat", "/a/b/&=", "/b?x=b/%26%3D#b/%26%3D"),
+        ("/a/* /b?x=:splat", "/a/1@~!:$,+;?#% ü", "/b?x=1@~!:$,%2B%3B%3F%23%25%20%C3%BC"),
+        ("/a/:x/b/:x /c/:x", "/a/1/b/2", "/c/1"),
         ("/a/:x https://:x.other.test/", "/a/de-1", "https://de-1.other.test/"),
         ("/a/:x https://:x.other.test/", "/a/evil.test", "nothing"),
         ("/a/:x https://:x.other.test/", "/a/evil@", "nothing"),

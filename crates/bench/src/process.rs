@@ -2,9 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -154,7 +156,22 @@ fn proportional_bytes(id: u32) -> u64 {
     kib.unwrap_or_default() * 1024
 }
 
-/// A free port of loopback. Another process could take it before it is used; none of ours does.
+/// Below the ports that the kernel gives to clients (32768 on, by default): a client that waits for a server on one of
+/// those could meet itself there, and `wrk` uses up thousands of them.
+const PORTS: Range<u16> = 20_000..32_000;
+
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+
+/// A free port of loopback, no one twice. Another process could take it before it is used.
 pub(crate) fn free_addr() -> anyhow::Result<SocketAddr> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
+    // Two runs on one machine begin apart.
+    let begin = u16::try_from(std::process::id() % 100).unwrap_or_default() * 100;
+    for _ in PORTS {
+        let offset = begin.wrapping_add(NEXT_PORT.fetch_add(1, Ordering::Relaxed));
+        let addr = SocketAddr::from(([127, 0, 0, 1], PORTS.start + offset % (PORTS.end - PORTS.start)));
+        if TcpListener::bind(addr).is_ok() {
+            return Ok(addr);
+        }
+    }
+    bail!("no port from {} to {} is free", PORTS.start, PORTS.end)
 }

@@ -79,17 +79,22 @@ pub(super) async fn instructions(run: &Run, report: &mut Report) -> anyhow::Resu
         return Ok(());
     }
     let ours = count_edge(run, "edge", LoadOptions::fixed(run.edge.http, HOT, FILE)).await?;
-    let start = async |counts: CountsDir| {
-        let command = |program: &Path| counts.command(&run.options, program);
-        let nginx =
-            Nginx::start("nginx-counted", &run.dir, &run.world, &run.sites, &run.certificate, command)
-                .await?;
-        let load = LoadOptions::fixed(nginx.ports.with_sendfile, HOT, FILE);
-        Ok(Counted { process: nginx.process, load })
-    };
-    let theirs = instructions::per_request("nginx", &run.options, &run.scale, &run.dir, start).await?;
-    let peer = "nginx static, `sendfile on`";
-    report.rows.push(row(MEASURE, peer, ours, theirs, "user instructions/request", Goal::AtMost(0.8)));
+    let unit = "user instructions/request";
+    for (name, peer, json, goal) in [
+        ("nginx", "nginx static, `sendfile on`", false, Goal::AtMost(0.8)),
+        ("nginx-json", "nginx static with the fields of our log", true, Goal::Nothing),
+    ] {
+        let start = async |counts: CountsDir| {
+            let command = |program: &Path| counts.command(&run.options, program);
+            let (dir, world, sites) = (&run.dir, &run.world, &run.sites);
+            let nginx = Nginx::start("nginx-counted", dir, world, sites, &run.certificate, command).await?;
+            let ports = nginx.ports;
+            let addr = if json { ports.with_json_log } else { ports.with_sendfile };
+            Ok(Counted { process: nginx.process, load: LoadOptions::fixed(addr, HOT, FILE) })
+        };
+        let theirs = instructions::per_request(name, &run.options, &run.scale, &run.dir, start).await?;
+        report.rows.push(row(MEASURE, peer, ours, theirs, unit, goal));
+    }
     Ok(())
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Nginx {
 pub(crate) struct Ports {
     /// Files with `sendfile`.
     pub with_sendfile: SocketAddr,
+    /// The same, with a log that says as much as ours.
+    pub with_json_log: SocketAddr,
     /// The same files, read and written.
     pub without_sendfile: SocketAddr,
     pub tls: SocketAddr,
@@ -40,6 +42,7 @@ impl Ports {
     fn free() -> anyhow::Result<Self> {
         Ok(Self {
             with_sendfile: free_addr()?,
+            with_json_log: free_addr()?,
             without_sendfile: free_addr()?,
             tls: free_addr()?,
             cache: free_addr()?,
@@ -104,6 +107,7 @@ fn config(
     let user = if nix::unistd::Uid::effective().is_root() { "user root;" } else { "" };
     let Ports {
         with_sendfile,
+        with_json_log,
         without_sendfile,
         tls,
         cache,
@@ -143,8 +147,7 @@ http {{
     open_file_cache_min_uses 1;
     open_file_cache_errors on;
 
-    # Written in large pieces, as ours is. In its own default format: the fields of ours as JSON would cost it two
-    # thirds more instructions a request, for `$request_id` and escaping.
+    # Written in large pieces, as ours is, in its own default format, which is the cheapest for it.
     access_log {log} combined buffer=64k flush=1s;
 
     client_body_temp_path {own}/body;
@@ -156,6 +159,17 @@ http {{
     server {{
         listen {with_sendfile};
         root {hot};
+    }}
+
+    # What a line of ours says, but for what only a host of many sites knows.
+    log_format json escape=json '{{"time":"$time_iso8601","request_id":"$request_id","client":"$remote_addr",'
+        '"method":"$request_method","host":"$host","path":"$uri","protocol":"$server_protocol",'
+        '"status":$status,"bytes":$body_bytes_sent,"duration_s":$request_time,'
+        '"user_agent":"$http_user_agent","referer":"$http_referer"}}';
+    server {{
+        listen {with_json_log};
+        root {hot};
+        access_log {log} json buffer=64k flush=1s;
     }}
 
     server {{

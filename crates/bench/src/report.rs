@@ -63,6 +63,8 @@ impl Row {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Report {
     pub rows: Vec<Row>,
+    /// Groups of which rows are missing.
+    pub failed: Vec<String>,
     /// What a reader has to know about the numbers; each is a line of a list.
     pub notes: Vec<String>,
     /// What it was measured with and on, likewise.
@@ -71,7 +73,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn is_good(&self) -> bool {
-        !self.rows.iter().any(Row::is_missed)
+        self.failed.is_empty() && !self.rows.iter().any(Row::is_missed)
     }
 
     pub(crate) fn markdown(&self) -> String {
@@ -97,8 +99,11 @@ impl Report {
             write!(text, "| {measure} | {peer} | {ratio:.2} | {goal} | {verdict} ")?;
             writeln!(text, "| {ours} | {theirs} | {unit} | {core} |")?;
         }
-        if !self.notes.is_empty() {
+        if !self.notes.is_empty() || !self.failed.is_empty() {
             writeln!(text)?;
+        }
+        for group in &self.failed {
+            writeln!(text, "- **MISSED**: rows of `{group}`, which could not be measured.")?;
         }
         for note in &self.notes {
             writeln!(text, "- {note}")?;
@@ -159,11 +164,18 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_measured_is_missed() {
+        let report = Report { failed: vec!["cold".to_owned()], ..Report::default() };
+        assert!(!report.is_good() && report.markdown().contains("**MISSED**: rows of `cold`"));
+    }
+
+    #[test]
     fn a_table_replaces_the_one_before() {
         let report = Report {
             rows: vec![row(12_345.6, 10_000.0, Goal::AtLeast(1.15))],
             notes: vec!["quiet".to_owned()],
             about: vec!["here".to_owned()],
+            ..Report::default()
         };
         let first = format!("above\n{BEGIN}\nold{END}\nbelow\n");
         let text = pasted(&first, &report.markdown()).expect("marks");

@@ -1,0 +1,40 @@
+//! `/api/v1/projects/{slug}/purge`
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use loggia_types::api::PurgeAnswer;
+use loggia_types::purge::{InvalidPurge, PurgeRequest};
+use loggia_types::{ProjectSlug, Purge};
+
+use super::projects;
+use crate::app::App;
+use crate::auth::User;
+use crate::error::ApiError;
+use crate::extract::{Json, Path};
+use crate::ops;
+
+/// Accepted: once this is answered, every edge and every configured CDN will be told.
+pub(crate) async fn create(
+    _: User,
+    State(app): State<App>,
+    Path(slug): Path<ProjectSlug>,
+    Json(body): Json<PurgeRequest>,
+) -> Result<impl IntoResponse, ApiError> {
+    let project = projects::find(&app, &slug).await?;
+    let purged = Purge::try_from(body).map_err(|error| refuse(&error))?;
+    let position = ops::purges::purge(&app, &project, &purged).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(PurgeAnswer { position, purged })))
+}
+
+fn refuse(error: &InvalidPurge) -> ApiError {
+    let code = match error {
+        InvalidPurge::Nothing => "nothing_to_purge",
+        InvalidPurge::Several => "several_scopes",
+        InvalidPurge::TooMany(_) => "too_many_purges",
+        InvalidPurge::TooLarge(_) => "purge_too_large",
+        InvalidPurge::Key(_) => "invalid_key",
+        InvalidPurge::Url(_) => "invalid_url",
+    };
+    ApiError::unprocessable(code, error.to_string())
+}

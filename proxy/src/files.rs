@@ -1,0 +1,142 @@
+//! A file on its way to a client, out of the cache or through it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::response::Parts;
+use loggia_serve::decide::ByteRange;
+use loggia_serve::pages::Page;
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+use pingora::{Error, ErrorType};
+
+use crate::answers::{Answer, Payload};
+use crate::bodies::{Body, Found, Reader, Source};
+use crate::cache_headers::{self, Served};
+use crate::fetch::Fetch;
+use crate::origin::ReadError;
+use crate::plan::Keep;
+use crate::record::{REQUEST_ID, Record};
+use crate::service::{EdgeService, send};
+
+/// For a part of a file that is not larger, all of it is fetched: the next part is then in memory.
+const WHOLE_FOR_A_PART_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A file, or one range of it.
+pub(crate) struct FilePlan {
+    pub head: Parts,
+    pub source: Source,
+    pub range: Option<ByteRange>,
+    /// What is done when the cache cannot take it.
+    pub past_cache: Fetch,
+    pub keep: Option<Keep>,
+}
+
+/// What became of a plan.
+pub(crate) enum Sent {
+    Done,
+    /// Nothing was sent: the store has to be asked past the cache.
+    PastCache(Box<Fetch>),
+}
+
+impl EdgeService {
+    pub(crate) async fn send_file(
+        &self,
+        plan: FilePlan,
+        session: &mut ServerSession,
+        record: &mut Record,
+    ) -> pingora::Result<Sent> {
+        let found = match plan.range {
+            Some(_) if plan.source.size > WHOLE_FOR_A_PART_BYTES_MAX => {
+                self.bodies.find(&plan.source.key).map_or(Found::Elsewhere, Found::Memory)
+            }
+            _ => self.bodies.get(&plan.source),
+        };
+        match found {
+            Found::Memory(body) => self.send_from_memory(plan, &body, session, record).await,
+            Found::Coming(reader) => self.send_while_it_comes(plan, reader, session, record).await,
+            Found::Elsewhere => {
+                let mut past_cache = plan.past_cache;
+                past_cache
+                    .tell(|headers| self.cache_headers.tell(headers, Served::Passed { origin_ms: None }));
+                return Ok(Sent::PastCache(Box::new(past_cache)));
+            }
+        }?;
+        Ok(Sent::Done)
+    }
+
+    async fn send_from_memory(
+        &self,
+        plan: FilePlan,
+        body: &Arc<Body>,
+        session: &mut ServerSession,
+        record: &mut Record,
+    ) -> pingora::Result<()> {
+        let served = Served::Memory { is_stale: body.is_stale() };
+        let mut head = plan.head;
+        self.cache_headers.tell(&mut head.headers, served);
+        record.cache = served.label();
+        if let Some(Keep { question, resolved, rule }) = plan.keep {
+            let payload = Payload::File(Arc::downgrade(body));
+            let answer = Answer::new(head.status, head.headers.clone(), payload, resolved, rule);
+            self.answers.keep(&question, answer);
+        }
+        cache_headers::count(&mut head.headers, body.age_secs(Instant::now()), self.bodies.hit(body));
+        send(session, record.id, head, part(&body.bytes, plan.range)).await
+    }
+
+    async fn send_while_it_comes(
+        &self,
+        plan: FilePlan,
+        mut reader: Reader,
+        session: &mut ServerSession,
+        record: &mut Record,
+    ) -> pingora::Result<()> {
+        let asked = Instant::now();
+        record.cache = Served::Stored { origin_ms: 0.0 }.label();
+        // Until the first piece is there, the answer can still be another one.
+        let first = match plan.range {
+            None => reader.next().await,
+            Some(_) => reader.whole().await.map(|body| Some(part(&body.bytes, plan.range))),
+        };
+        let first = match first {
+            Ok(first) => first.unwrap_or_default(),
+            Err(error) => return self.send_unavailable(&error, session, record).await,
+        };
+        let mut head = plan.head;
+        let served = Served::Stored { origin_ms: asked.elapsed().as_secs_f64() * 1000.0 };
+        self.cache_headers.tell(&mut head.headers, served);
+        head.headers.extend(record.id.header().map(|id| (REQUEST_ID, id)));
+        session.write_response_header(Box::new(ResponseHeader::from(head))).await?;
+        session.write_response_body(first, false).await?;
+        if plan.range.is_none() {
+            while let Some(piece) = reader.next().await.map_err(|error| cut(&error, record))? {
+                session.write_response_body(piece, false).await?;
+            }
+        }
+        session.write_response_body(Bytes::new(), true).await
+    }
+
+    async fn send_unavailable(
+        &self,
+        error: &ReadError,
+        session: &mut ServerSession,
+        record: &mut Record,
+    ) -> pingora::Result<()> {
+        record.origin_fault = Some(error.kind);
+        let (parts, body) = Page::store_unavailable().into_answer(&session.req_header().headers);
+        send(session, record.id, parts, body).await
+    }
+}
+
+/// The connection is cut before `Content-Length` is reached: the client sees that it is not whole.
+fn cut(error: &ReadError, record: &mut Record) -> Box<Error> {
+    record.origin_fault = Some(error.kind);
+    record.cut = Some(crate::metrics::CutBy::Store);
+    Error::explain(ErrorType::ReadError, error.to_string()).into_up()
+}
+
+fn part(bytes: &Bytes, range: Option<ByteRange>) -> Bytes {
+    range.map_or_else(|| bytes.clone(), |range| range.of(bytes))
+}
