@@ -59,11 +59,7 @@ pub(crate) async fn h2load(core: usize, contender: &Contender<'_>, seconds: u32)
     command.args(["--threads=1", &format!("--clients={H2_CLIENTS}")]);
     command.arg(format!("--max-concurrent-streams={H2_STREAMS}"));
     // Its first choice is a weaker cipher than `wrk`'s; the one of all rows is set here.
-    command.args([
-        &format!("--duration={seconds}"),
-        "--warm-up-time=1",
-        &format!("--tls13-ciphers={CIPHER}"),
-    ]);
+    command.args([&format!("--duration={seconds}"), &format!("--tls13-ciphers={CIPHER}")]);
     command.arg(format!("--connect-to={}", contender.addr));
     command.arg(format!("https://{}:{}{}", ask.host, contender.addr.port(), ask.path));
     let text = finish(&mut command).await?;
