@@ -38,6 +38,8 @@ pub(crate) const HOT: &str = "hot.localhost";
 pub(crate) const SPA: &str = "spa.localhost";
 pub(crate) const RULES: &str = "rules.localhost";
 pub(crate) const ONE_RULE: &str = "one-rule.localhost";
+/// Differ in the number of their files and in nothing else.
+pub(crate) const FEW_FILES: &str = "few-files.localhost";
 pub(crate) const MANY_FILES: &str = "many-files.localhost";
 pub(crate) const HUGE_HOST: &str = "huge.localhost";
 pub(crate) const COLD: &str = "cold.localhost";
@@ -80,7 +82,8 @@ impl Sites {
             (SPA.to_owned(), sites.spa()?),
             (RULES.to_owned(), sites.rules(&mut random)?),
             (ONE_RULE.to_owned(), sites.one_rule(&mut random)?),
-            (MANY_FILES.to_owned(), sites.many_files(&mut random, scale.files)?),
+            (FEW_FILES.to_owned(), sites.files(FEW_FILES, &mut random, 10)?),
+            (MANY_FILES.to_owned(), sites.files(MANY_FILES, &mut random, scale.files)?),
             (HUGE_HOST.to_owned(), sites.huge(scale.huge_bytes)?),
             (COLD.to_owned(), sites.cold_objects(&mut random)?),
         ];
@@ -167,10 +170,10 @@ impl Sites {
     }
 
     /// Many paths of one content: what they cost is the manifest's to show, not the bucket's.
-    fn many_files(&self, random: &mut SmallRng, files: usize) -> anyhow::Result<Files> {
-        let mut site = self.new_site(MANY_FILES)?;
+    fn files(&self, host: &str, random: &mut SmallRng, files: usize) -> anyhow::Result<Files> {
+        let mut site = self.new_site(host)?;
         site.write(FILE, &noise(random, FILE_BYTES))?;
-        let content = self.folder(MANY_FILES).join(&FILE[1..]);
+        let content = self.folder(host).join(&FILE[1..]);
         site.files.extend((1..files).map(|n| (format!("/docs/{}/page-{n}.woff2", n % 100), content.clone())));
         Ok(site.files)
     }

@@ -7,7 +7,7 @@ use crate::load::LoadOptions;
 use crate::report::{Goal, Report};
 use crate::rounds::Generator;
 use crate::run::Run;
-use crate::sites::{FILE, FILE_BYTES, HOT, MANY_FILES, ONE_RULE, RULES, STATIC_REDIRECTS, Sites};
+use crate::sites::{FEW_FILES, FILE, FILE_BYTES, MANY_FILES, ONE_RULE, RULES, STATIC_REDIRECTS, Sites};
 
 /// A hundredth is a difference of the hash of another path.
 const INSTRUCTIONS_MOST: f64 = 1.05;
@@ -54,7 +54,7 @@ fn cases(run: &Run) -> Vec<Case> {
             name: format!("a file of {} files", run.scale.files),
             peer: "of 10 files",
             large: vec![Ask::new(MANY_FILES, FILE)],
-            small: vec![Ask::new(HOT, FILE)],
+            small: vec![Ask::new(FEW_FILES, FILE)],
             expected: file,
             least: RATE_LEAST,
         },
