@@ -14,6 +14,7 @@ use loggia_types::api::{CreateDeployment, CreateProject, Deployment, UploadStart
 use loggia_types::publish::SiteFile;
 use loggia_types::{ContentHash, DeploymentId, ProjectSlug};
 
+use crate::api::Api;
 use crate::local_site::{self, Folder};
 
 #[derive(Debug, clap::Args)]
@@ -35,10 +36,8 @@ pub(crate) struct Options {
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
-    #[arg(long, env = "LOGGIA_API_URL", default_value = "http://127.0.0.1:3000")]
-    api_url: String,
-    #[arg(long, env = "LOGGIA_TOKEN", hide_env_values = true)]
-    token: String,
+    #[command(flatten)]
+    api: Api,
 }
 
 /// Small files are bound by latency.
@@ -53,7 +52,7 @@ struct LocalFile {
 }
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let api = ApiClient::new(&options.api_url, &options.token);
+    let api = options.api.client();
     let dir = options.dir.clone();
     let files = tokio::task::spawn_blocking(move || read_folder(&dir)).await??;
     if options.create {

@@ -5,6 +5,7 @@
     reason = "the command line talks to a person; the server's roles log"
 )]
 
+mod api;
 mod deploy;
 mod dev;
 mod git_server;

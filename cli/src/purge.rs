@@ -1,9 +1,10 @@
 //! `loggia purge`: every edge, and a CDN in front, forgets something of a project.
 
 use anyhow::Context;
-use loggia_client::ApiClient;
 use loggia_types::purge::{PurgeRequest, PurgeScope, PurgeUrl};
 use loggia_types::{ProjectSlug, Purge, SurrogateKey};
+
+use crate::api::Api;
 
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("scope").required(true))]
@@ -26,14 +27,12 @@ pub(crate) struct Options {
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
-    #[arg(long, env = "LOGGIA_API_URL", default_value = "http://127.0.0.1:3000")]
-    api_url: String,
-    #[arg(long, env = "LOGGIA_TOKEN", hide_env_values = true)]
-    token: String,
+    #[command(flatten)]
+    api: Api,
 }
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let api = ApiClient::new(&options.api_url, &options.token);
+    let api = options.api.client();
     let request = PurgeRequest::from(options.purge());
     let answer = api.purge(&options.project, &request).await.context("purging")?;
     if options.json {

@@ -3,11 +3,12 @@
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap};
 use http::response::Parts;
 use http::{Response, StatusCode};
-use loggia_serve::decide::{ByteRange, Content};
+use loggia_serve::decide::ByteRange;
 use loggia_types::content_hash::ContentHasher;
 use loggia_types::{ContentHash, ObjectKey};
 use pingora::{Error, ErrorType};
 
+use crate::bodies::Source;
 use crate::metrics::OriginFault;
 
 /// Why what the store sends must not reach the client.
@@ -50,20 +51,15 @@ pub(crate) struct Fetch {
 }
 
 impl Fetch {
-    /// The bytes of `content`, all of them or those of `range`, below `head`.
-    pub(crate) fn new(head: Parts, content: &Content<'_>, range: Option<ByteRange>) -> Self {
-        let entry = &content.entry;
-        let (key, file_bytes, hash) = match content.variant {
-            None => (entry.object_key(), entry.size(), entry.hash()),
-            Some(variant) => (entry.variant_key(variant.coding), variant.size, variant.hash),
-        };
+    /// The bytes of `source`, all of them or those of `range`, below `head`.
+    pub(crate) fn new(head: Parts, source: Source, range: Option<ByteRange>) -> Self {
         Self {
             status: head.status,
             headers: head.headers,
-            key,
+            key: source.object,
             range,
-            file_bytes,
-            hash,
+            file_bytes: source.size,
+            hash: source.key.hash,
             received: 0,
             hasher: ContentHasher::default(),
         }
@@ -82,15 +78,6 @@ impl Fetch {
         (self.status, &mut self.headers)
     }
 
-    pub(crate) fn set_headers(&mut self, headers: &HeaderMap) {
-        self.headers.clone_from(headers);
-    }
-
-    /// Adds to the headers of our answer.
-    pub(crate) fn tell(&mut self, tell: impl FnOnce(&mut HeaderMap)) {
-        tell(&mut self.headers);
-    }
-
     /// The head of our answer.
     pub(crate) fn head(&self) -> Parts {
         let mut parts = Response::new(()).into_parts().0;
@@ -107,23 +94,7 @@ impl Fetch {
 
     /// Checks the head of the store's answer against the manifest.
     pub(crate) fn check_head(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), Fault> {
-        let expected_status = if self.range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-        if status != expected_status {
-            return Err(Fault::Status(status));
-        }
-        let value = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("unknown");
-        let expected = self.body_bytes();
-        if value(CONTENT_LENGTH).parse() != Ok(expected) {
-            return Err(Fault::Size { found: value(CONTENT_LENGTH).to_owned(), expected });
-        }
-        match self.range {
-            Some(ByteRange { first, last })
-                if value(CONTENT_RANGE) != format!("bytes {first}-{last}/{}", self.file_bytes) =>
-            {
-                Err(Fault::Range)
-            }
-            _ => Ok(()),
-        }
+        check_head(status, headers, self.range, self.file_bytes)
     }
 
     /// Checks a piece of the body before it is passed on: the last piece of a file with another hash is kept
@@ -145,5 +116,31 @@ impl Fetch {
 
     fn body_bytes(&self) -> u64 {
         self.range.map_or(self.file_bytes, ByteRange::size_bytes)
+    }
+}
+
+/// Whether the store answers with what it was asked for, of a file of `file_bytes`.
+pub(crate) fn check_head(
+    status: StatusCode,
+    headers: &HeaderMap,
+    range: Option<ByteRange>,
+    file_bytes: u64,
+) -> Result<(), Fault> {
+    let expected_status = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    if status != expected_status {
+        return Err(Fault::Status(status));
+    }
+    let value = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("unknown");
+    let expected = range.map_or(file_bytes, ByteRange::size_bytes);
+    if value(CONTENT_LENGTH).parse() != Ok(expected) {
+        return Err(Fault::Size { found: value(CONTENT_LENGTH).to_owned(), expected });
+    }
+    match range {
+        Some(ByteRange { first, last })
+            if value(CONTENT_RANGE) != format!("bytes {first}-{last}/{file_bytes}") =>
+        {
+            Err(Fault::Range)
+        }
+        _ => Ok(()),
     }
 }

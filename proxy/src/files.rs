@@ -28,8 +28,6 @@ pub(crate) struct FilePlan {
     pub head: Parts,
     pub source: Source,
     pub range: Option<ByteRange>,
-    /// What is done when the cache cannot take it.
-    pub past_cache: Fetch,
     pub keep: Option<Keep>,
 }
 
@@ -57,10 +55,9 @@ impl EdgeService {
             Found::Memory(body) => self.send_from_memory(plan, &body, session, record).await,
             Found::Coming(reader) => self.send_while_it_comes(plan, reader, session, record).await,
             Found::Elsewhere => {
-                let mut past_cache = plan.past_cache;
-                past_cache
-                    .tell(|headers| self.cache_headers.tell(headers, Served::Passed { origin_ms: None }));
-                return Ok(Sent::PastCache(Box::new(past_cache)));
+                let FilePlan { mut head, source, range, .. } = plan;
+                self.cache_headers.tell(&mut head.headers, Served::Passed { origin_ms: None });
+                return Ok(Sent::PastCache(Box::new(Fetch::new(head, source, range))));
             }
         }?;
         Ok(Sent::Done)

@@ -148,14 +148,12 @@ impl EdgeService {
             Body::File(content) => {
                 let range = only_range(&content);
                 let source = Source::of(route.project_id, &content);
-                let mut past_cache = Fetch::new(parts.clone(), &content, range);
                 if is_protected {
                     // No cache keeps what only some may see.
-                    let served = Served::Passed { origin_ms: None };
-                    past_cache.tell(|headers| self.cache_headers.tell(headers, served));
-                    return Plan::Fetch(Box::new(past_cache));
+                    self.cache_headers.tell(&mut parts.headers, Served::Passed { origin_ms: None });
+                    return Plan::Fetch(Box::new(Fetch::new(parts, source, range)));
                 }
-                Plan::File(Box::new(FilePlan { head: parts, source, range, past_cache, keep }))
+                Plan::File(Box::new(FilePlan { head: parts, source, range, keep }))
             }
             Body::Parts(content, multipart) => {
                 self.cache_headers.tell(&mut parts.headers, Served::Passed { origin_ms: None });

@@ -176,9 +176,8 @@ impl ProxyHttp for Phases {
         };
         match plan {
             Plan::File(mut plan) => {
-                let FilePlan { head, past_cache, keep, .. } = plan.as_mut();
+                let FilePlan { head, keep, .. } = plan.as_mut();
                 if self.0.send_hints(session, head.status, &mut head.headers).await? {
-                    past_cache.set_headers(&head.headers);
                     // What is left of the head is right only behind these hints.
                     *keep = None;
                 }

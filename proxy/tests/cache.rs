@@ -389,3 +389,40 @@ async fn a_purge_reaches_what_it_names_and_nothing_else() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fast_way_of_http2_answers_as_the_phases_do() {
+    use http::Method;
+    use support::https::{Http2, Streamed, with_https};
+
+    let world = World::with(with_https).await;
+    let larger = vec![b'x'; 40_000];
+    let files: &[(&str, &[u8])] =
+        &[("index.html", b"home"), ("app.js", b"script"), ("larger.txt", &larger), ("404.html", b"none")];
+    world.publish(1, files).await;
+    let client = Http2::open(&world).await;
+    let comparable = |answer: Streamed| {
+        let mut headers = answer.headers;
+        let of_its_time =
+            ["date", "x-request-id", "age", "x-cache-hits", "x-cache", "cache-status", "server-timing"];
+        of_its_time.iter().for_each(|name| drop(headers.remove(*name)));
+        (answer.status, headers, answer.body)
+    };
+    for (path, fields) in [
+        ("/", &[][..]),
+        ("/index.html", &[]),
+        ("/app.js", &[("accept-encoding", "br"), ("user-agent", "x")]),
+        ("/app.js", &[("if-none-match", "*")]),
+        ("/app.js", &[("range", "bytes=1-2")]),
+        ("/larger.txt", &[]),
+        ("/missing", &[("accept", "text/html")]),
+    ] {
+        // Whoever looks behind the curtain is answered by the phases, also with a wrong secret.
+        let looking = [fields, &[("fastly-debug", "1")]].concat();
+        let by_phases = comparable(client.ask(Method::GET, path, &looking).await.unwrap());
+        for _ in 0..3 {
+            let answer = comparable(client.ask(Method::GET, path, fields).await.unwrap());
+            assert_eq!(answer, by_phases, "{path} {fields:?}");
+        }
+    }
+}

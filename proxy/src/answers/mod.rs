@@ -86,7 +86,6 @@ pub(crate) struct Hit {
     pub extra: Extra,
 }
 
-#[derive(Clone)]
 pub(crate) struct Answers {
     known: Cache<Key, Arc<Answer>, RandomState>,
 }
@@ -124,6 +123,9 @@ impl Answers {
         now: Instant,
     ) -> Option<Hit> {
         let answer = self.known.get(question.as_bytes())?;
+        if !routes.is_current(&answer.resolved, audience, now) {
+            return None;
+        }
         let (body, cache, extra) = match &answer.payload {
             Payload::Inline(bytes) => (bytes.clone(), CacheResult::None, Extra::default()),
             Payload::File(body) => {
@@ -132,7 +134,7 @@ impl Answers {
                 (body.bytes.clone(), CacheResult::Hit, extra)
             }
         };
-        routes.is_current(&answer.resolved, audience, now).then_some(Hit { answer, body, cache, extra })
+        Some(Hit { answer, body, cache, extra })
     }
 
     /// How many there are, and the bytes that they use.

@@ -100,7 +100,6 @@ pub(crate) enum Found {
     Elsewhere,
 }
 
-#[derive(Clone)]
 pub(crate) struct Bodies {
     inner: Arc<Inner>,
 }

@@ -48,7 +48,7 @@ impl Http1<'_> {
         let peer = self.edge.admission.peer(client.get_socket_digest().as_deref(), client.get_ssl_digest());
         // What was read beyond a request stays here: nobody else ever holds it.
         let mut unread = BytesMut::new();
-        // Lines that differ each time, and later those of the log; kept, so that they cost no allocation.
+        // The lines of a head that differ each time; kept, so that they cost no allocation.
         let mut lines = Vec::new();
         // One for all requests, so that waiting for it is prepared once.
         let mut idle_end = std::pin::pin!(self.idle_end.cancelled());

@@ -3,16 +3,14 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::StatusCode;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use loggia_serve::decide::ByteRange;
 use loggia_types::ObjectKey;
-use pingora::http::ResponseHeader;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 
 use super::{IDLE_TIMEOUT, Origin, READ_TIMEOUT, WRITE_TIMEOUT, fault_of};
+use crate::fetch::check_head;
 use crate::metrics::OriginFault;
 
 /// The store may close an idle connection just as it is used again. Those that are left may all be as old.
@@ -67,7 +65,8 @@ impl Origin {
             }
         };
         let head = session.response_header().ok_or_else(|| broken("the store sent no head"))?;
-        check(head, range, size)?;
+        check_head(head.status, &head.headers, range, size)
+            .map_err(|fault| ReadError::new(fault.kind(), fault.to_string()))?;
         Ok(Reading { origin: self, peer, session, left: size - first })
     }
 
@@ -86,29 +85,6 @@ impl Origin {
         session.finish_request_body().await?;
         session.read_response_header().await?;
         Ok(session)
-    }
-}
-
-fn check(head: &ResponseHeader, range: Option<ByteRange>, size: u64) -> Result<(), ReadError> {
-    let expected = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-    match head.status {
-        status if status == expected => {}
-        StatusCode::NOT_FOUND => {
-            return Err(ReadError::new(OriginFault::Missing, "the store does not have it"));
-        }
-        status => return Err(ReadError::new(OriginFault::Status, format!("the store answered {status}"))),
-    }
-    let value = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("unknown");
-    let wanted = size - range.map_or(0, |range| range.first);
-    if value(CONTENT_LENGTH).parse() != Ok(wanted) {
-        let cause = format!("the store has {} bytes where the manifest says {wanted}", value(CONTENT_LENGTH));
-        return Err(ReadError::new(OriginFault::Content, cause));
-    }
-    match range {
-        Some(ByteRange { first, last }) if value(CONTENT_RANGE) != format!("bytes {first}-{last}/{size}") => {
-            Err(ReadError::new(OriginFault::Content, "the store sends another range than it was asked for"))
-        }
-        _ => Ok(()),
     }
 }
 
