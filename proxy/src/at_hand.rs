@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use loggia_types::rules::Scheme;
 use pingora::protocols::tls::SslDigest;
 
 use crate::answers::{Audience, Fields, Hit, Question};
@@ -51,18 +50,19 @@ impl Peer {
 }
 
 impl EdgeService {
-    /// The answer to a plain request, and whose it is; `None` when the phases have to answer.
+    /// The answer to a plain request, and whose it is; `None` when the phases have to answer. The buffer saves an
+    /// allocation; what is in it does not matter.
     pub(crate) fn at_hand(
         &self,
         plain: &Plain<'_>,
         peer: &Peer,
         now: Instant,
+        buffer: &mut Vec<u8>,
     ) -> Option<(Hit, ClientAddress)> {
         let client = self.admission.client_behind(peer, plain.forwarded_for, plain.forwarded_proto);
-        let scheme = if client.is_https { Scheme::Https } else { Scheme::Http };
-        let question =
-            Question::new(plain.host, plain.target, scheme == Scheme::Https, peer.audience, &plain.fields)?;
-        let hit = self.answers.find(&question, peer.audience, &self.routes, &self.bodies, now)?;
+        let (is_https, audience) = (client.is_https, peer.audience);
+        let question = Question::write(buffer, plain.host, plain.target, is_https, audience, &plain.fields)?;
+        let hit = self.answers.find(question, audience, &self.routes, &self.bodies, now)?;
         let is_admitted =
             peer.may_ask_for(&hit.answer.resolved.route.hostname) && self.admission.has_room(client);
         is_admitted.then_some((hit, client))

@@ -74,10 +74,9 @@ impl EdgeService {
         let mut head = plan.head;
         self.cache_headers.tell(&mut head.headers, served);
         record.cache = served.label();
-        if let Some(Keep { question, resolved, rule }) = plan.keep {
+        if let Some(Keep { key, resolved, rule }) = plan.keep {
             let payload = Payload::File(Arc::downgrade(body));
-            let answer = Answer::new(head.status, head.headers.clone(), payload, resolved, rule);
-            self.answers.keep(&question, answer);
+            self.answers.keep(Answer::new(key, head.status, head.headers.clone(), payload, resolved, rule));
         }
         cache_headers::count(&mut head.headers, body.age_secs(Instant::now()), self.bodies.hit(body));
         send(session, record.id, head, part(&body.bytes, plan.range)).await

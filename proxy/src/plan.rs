@@ -17,7 +17,7 @@ use loggia_types::{CountryCode, Hostname};
 use pingora::http::RequestHeader;
 use tracing::{error, warn};
 
-use crate::answers::{Answer, Audience, Fields, Payload, Question};
+use crate::answers::{Answer, Audience, Fields, Key, Payload, Question};
 use crate::bodies::Source;
 use crate::cache_headers::{self, Served};
 use crate::fetch::Fetch;
@@ -52,7 +52,7 @@ pub(crate) enum Plan {
 
 /// How an answer is remembered for whoever asks the same.
 pub(crate) struct Keep {
-    pub question: Box<Question>,
+    pub key: Key,
     pub resolved: Resolved,
     pub rule: Option<String>,
 }
@@ -139,9 +139,9 @@ impl EdgeService {
         match body {
             Body::Inline(bytes) => {
                 self.cache_headers.tell(&mut parts.headers, Served::Manifest);
-                if let Some(Keep { question, resolved, rule }) = keep {
+                if let Some(Keep { key, resolved, rule }) = keep {
                     let (headers, payload) = (parts.headers.clone(), Payload::Inline(bytes.clone()));
-                    self.answers.keep(&question, Answer::new(parts.status, headers, payload, resolved, rule));
+                    self.answers.keep(Answer::new(key, parts.status, headers, payload, resolved, rule));
                 }
                 Plan::Answer(parts, bytes)
             }
@@ -173,8 +173,9 @@ fn keep(response: &Response<'_>, head: &RequestHeader, visit: Visit, resolved: &
     }
     let host = request::host(head)?;
     let is_https = visit.scheme == Scheme::Https;
-    let question = Question::new(host, target, is_https, visit.audience, &Fields::of(&head.headers))?;
-    Some(Keep { question: Box::new(question), resolved: resolved.clone(), rule: response.rule.clone() })
+    let (mut buffer, fields) = (Vec::new(), Fields::of(&head.headers));
+    let key = Question::write(&mut buffer, host, target, is_https, visit.audience, &fields)?.to_key();
+    Some(Keep { key, resolved: resolved.clone(), rule: response.rule.clone() })
 }
 
 fn only_range(content: &Content<'_>) -> Option<ByteRange> {

@@ -60,6 +60,18 @@ impl Default for Record {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestId(u128);
 
+/// The two digits of each byte.
+const HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut hex = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < hex.len() {
+        hex[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    hex
+};
+
 impl RequestId {
     pub(crate) fn random() -> Self {
         Self(rand::random())
@@ -74,10 +86,9 @@ impl RequestId {
 
     /// 32 digits.
     pub(crate) fn hex(self) -> [u8; 32] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = [0; 32];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
-            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        for (pair, byte) in hex.as_chunks_mut().0.iter_mut().zip(self.0.to_be_bytes()) {
+            *pair = HEX[usize::from(byte)];
         }
         hex
     }
@@ -135,7 +146,7 @@ impl Observer {
         }
         if self.access_log.wants(Some(status), id) {
             let route = &hit.answer.resolved.route;
-            self.access_log.write(&Line {
+            let line = Line {
                 id,
                 client: Some(client.ip),
                 method: "GET",
@@ -152,7 +163,10 @@ impl Observer {
                 origin_fault: None,
                 user_agent: plain.user_agent,
                 referer: plain.referer,
-            });
+                repeated: None,
+            };
+            let repeated = is_whole.then(|| hit.answer.logged(&line));
+            self.access_log.write(&Line { repeated, ..line });
         }
     }
 
@@ -188,6 +202,7 @@ impl Observer {
                 origin_fault: record.origin_fault,
                 user_agent: head.headers.get(USER_AGENT).map(HeaderValue::as_bytes),
                 referer: head.headers.get(REFERER).map(HeaderValue::as_bytes),
+                repeated: None,
             });
         }
     }

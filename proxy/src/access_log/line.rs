@@ -2,8 +2,8 @@
 //!
 //! No query, no fragment, no credentials of a URL, no header but the user agent, of the referer only the host.
 //!
-//! Every request writes one, so it is put together by hand: no allocation, and the library of JSON only where strangers
-//! chose the text.
+//! Every request writes one, so it is put together by hand: no allocation, the library of JSON only where strangers
+//! chose the text, and once only what is the same each time an answer is sent again ([`Repeated`]).
 
 use std::cell::Cell;
 use std::fmt::Display;
@@ -44,6 +44,15 @@ pub(crate) struct Line<'r> {
     pub origin_fault: Option<OriginFault>,
     pub user_agent: Option<&'r [u8]>,
     pub referer: Option<&'r [u8]>,
+    /// What was written the last time, when this is the same answer to the same question.
+    pub repeated: Option<&'r Repeated>,
+}
+
+/// The parts of a line that are the same whenever an answer is sent again, as JSON.
+#[derive(Debug)]
+pub(crate) struct Repeated {
+    asked: Box<[u8]>,
+    answered: Box<[u8]>,
 }
 
 impl Line<'_> {
@@ -54,25 +63,49 @@ impl Line<'_> {
         into.extend_from_slice(b"\",\"request_id\":\"");
         into.extend_from_slice(&self.id.hex());
         into.push(b'"');
-        plain(into, "client", self.client);
-        text(into, "method", Some(self.method.as_bytes()), usize::MAX);
-        plain(into, "host", self.host);
-        text(into, "path", Some(path(self.target)), PATH_BYTES_MAX);
+        address(into, "client", self.client);
         plain(into, "protocol", Some(self.protocol));
-        number(into, "status", self.status);
+        match self.repeated {
+            Some(repeated) => into.extend_from_slice(&repeated.asked),
+            None => self.asked(into),
+        }
         number(into, "bytes", Some(self.bytes));
-        number(into, "duration_ms", Some(Millis(self.duration)));
-        plain(into, "cache", Some(self.cache.text()));
-        plain(into, "project_id", self.route.map(|route| route.project_id));
-        plain(into, "project", self.route.map(|route| route.slug.as_str()));
-        plain(into, "deployment_id", self.route.and_then(|route| route.deployment_id));
-        text(into, "rule", self.rule.map(str::as_bytes), usize::MAX);
-        plain(into, "cut_by", self.cut.map(Label::text));
-        plain(into, "origin_fault", self.origin_fault.map(Label::text));
+        millis(into, "duration_ms", self.duration);
+        match self.repeated {
+            Some(repeated) => into.extend_from_slice(&repeated.answered),
+            None => self.answered(into),
+        }
         text(into, "user_agent", self.user_agent, USER_AGENT_BYTES_MAX);
         let referer_host = self.referer.and_then(host_of);
         text(into, "referer_host", referer_host.as_deref().map(str::as_bytes), usize::MAX);
         into.extend_from_slice(b"}\n");
+    }
+
+    /// For the next lines of the same answer.
+    pub(crate) fn repeated(&self) -> Repeated {
+        let part = |write: fn(&Self, &mut Vec<u8>)| {
+            let mut bytes = Vec::new();
+            write(self, &mut bytes);
+            bytes.into_boxed_slice()
+        };
+        Repeated { asked: part(Self::asked), answered: part(Self::answered) }
+    }
+
+    fn asked(&self, into: &mut Vec<u8>) {
+        text(into, "method", Some(self.method.as_bytes()), usize::MAX);
+        plain(into, "host", self.host);
+        text(into, "path", Some(path(self.target)), PATH_BYTES_MAX);
+        number(into, "status", self.status);
+    }
+
+    fn answered(&self, into: &mut Vec<u8>) {
+        plain(into, "cache", Some(self.cache.text()));
+        shown(into, "project_id", self.route.map(|route| route.project_id));
+        plain(into, "project", self.route.map(|route| route.slug.as_str()));
+        shown(into, "deployment_id", self.route.and_then(|route| route.deployment_id));
+        text(into, "rule", self.rule.map(str::as_bytes), usize::MAX);
+        plain(into, "cut_by", self.cut.map(Label::text));
+        plain(into, "origin_fault", self.origin_fault.map(Label::text));
     }
 }
 
@@ -83,7 +116,16 @@ fn name(into: &mut Vec<u8>, name: &str) {
 }
 
 /// A text of our own, or one that was parsed, which holds nothing that would have to be escaped.
-fn plain(into: &mut Vec<u8>, of: &str, value: Option<impl Display>) {
+fn plain(into: &mut Vec<u8>, of: &str, value: Option<&str>) {
+    name(into, of);
+    match value {
+        Some(value) => quoted(into, value.as_bytes()),
+        None => into.extend_from_slice(b"null"),
+    }
+}
+
+/// As [`plain`], of what only shows itself.
+fn shown(into: &mut Vec<u8>, of: &str, value: Option<impl Display>) {
     name(into, of);
     // Writing into memory does not fail.
     let _ = match value {
@@ -92,12 +134,50 @@ fn plain(into: &mut Vec<u8>, of: &str, value: Option<impl Display>) {
     };
 }
 
-fn number(into: &mut Vec<u8>, of: &str, value: Option<impl Display>) {
+fn quoted(into: &mut Vec<u8>, text: &[u8]) {
+    into.push(b'"');
+    into.extend_from_slice(text);
+    into.push(b'"');
+}
+
+fn digits(into: &mut Vec<u8>, number: impl itoa::Integer) {
+    into.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+fn number(into: &mut Vec<u8>, of: &str, value: Option<impl itoa::Integer>) {
     name(into, of);
-    let _ = match value {
-        Some(value) => write!(into, "{value}"),
-        None => into.write_all(b"null"),
-    };
+    match value {
+        Some(value) => digits(into, value),
+        None => into.extend_from_slice(b"null"),
+    }
+}
+
+fn address(into: &mut Vec<u8>, of: &str, ip: Option<IpAddr>) {
+    let Some(IpAddr::V4(ip)) = ip else { return shown(into, of, ip) };
+    name(into, of);
+    into.push(b'"');
+    for (at, octet) in ip.octets().into_iter().enumerate() {
+        if at > 0 {
+            into.push(b'.');
+        }
+        digits(into, octet);
+    }
+    into.push(b'"');
+}
+
+/// With three digits behind the point.
+fn millis(into: &mut Vec<u8>, of: &str, duration: Duration) {
+    number(into, of, Some(duration.as_secs() * 1000 + u64::from(duration.subsec_millis())));
+    let micros = duration.subsec_micros() % 1000;
+    into.push(b'.');
+    for unit in [100, 10, 1] {
+        into.push(digit(micros / unit));
+    }
+}
+
+/// The last one of a number.
+fn digit(number: u32) -> u8 {
+    b'0' + (number % 10) as u8
 }
 
 /// A text of strangers, cut to its first bytes. The encoder escapes whatever could end a line or a string early; what is no
@@ -106,22 +186,14 @@ fn text(into: &mut Vec<u8>, of: &str, value: Option<&[u8]>, bytes_max: usize) {
     name(into, of);
     let Some(value) = value else { return into.extend_from_slice(b"null") };
     let value = &value[..value.len().min(bytes_max)];
-    let needs_no_care = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\';
-    if value.iter().all(needs_no_care) {
-        into.push(b'"');
-        into.extend_from_slice(value);
-        into.push(b'"');
+    // Without a branch for each byte, so that many are looked at in one step.
+    let needs_no_care = value
+        .iter()
+        .fold(true, |all, byte| all & (*byte >= b' ') & (*byte <= b'~') & (*byte != b'"') & (*byte != b'\\'));
+    if needs_no_care {
+        quoted(into, value);
     } else {
         let _ = serde_json::to_writer(into, &String::from_utf8_lossy(value));
-    }
-}
-
-/// Milliseconds with three digits behind the point.
-struct Millis(Duration);
-
-impl Display for Millis {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{:03}", self.0.as_millis(), self.0.subsec_micros() % 1000)
     }
 }
 
@@ -141,8 +213,7 @@ fn timestamp(at: SystemTime) -> [u8; 24] {
         }
     }
     for (place, unit) in [(20, 100), (21, 10), (22, 1)] {
-        let digit = (since.subsec_millis() / unit % 10) as u8;
-        text[place] = b'0' + digit;
+        text[place] = digit(since.subsec_millis() / unit);
     }
     text
 }
@@ -176,6 +247,7 @@ pub(super) fn example(target: &[u8]) -> Line<'_> {
         origin_fault: None,
         user_agent: None,
         referer: None,
+        repeated: None,
     }
 }
 
@@ -222,6 +294,30 @@ mod tests {
         assert_eq!(line["host"], serde_json::Value::Null);
         let agent = line["user_agent"].as_str().expect("text");
         assert!(agent.starts_with("\"},{\t\u{fffd}\u{fffd}x") && agent.chars().count() == 256, "{agent}");
+    }
+
+    #[test]
+    fn a_repeated_answer_is_logged_as_the_first_time() {
+        let first = Line {
+            client: Some("192.0.2.255".parse().expect("an address")),
+            host: Some("shop.localhost"),
+            rule: Some("/a\"b"),
+            ..example(b"/a?secret")
+        };
+        let repeated = first.repeated();
+        let again = Line { repeated: Some(&repeated), ..example(b"another, that is not looked at") };
+        let read = |line: &Line<'_>| {
+            let mut bytes = Vec::new();
+            line.encode(&mut bytes);
+            let mut read: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+            read.as_object_mut().expect("an object").remove("time");
+            read
+        };
+        let expected = read(&first);
+        assert_eq!(read(&Line { id: first.id, client: first.client, ..again }), expected);
+        assert_eq!(expected["client"], "192.0.2.255");
+        assert_eq!(expected["duration_ms"], 1.5);
+        assert_eq!((&expected["path"], &expected["rule"]), (&"/a".into(), &"/a\"b".into()));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use self::line::Line;
+pub(crate) use self::line::{Line, Repeated};
 use self::queue::Queue;
 pub use self::setting::{AccessLogConfig, AccessLogTarget, SampleRate};
 use self::writer::Writer;

@@ -5,9 +5,10 @@
 //! What depends on more than a [`Question`] (a password, a condition of a rule) is never left here.
 
 mod question;
+mod recent;
 mod wire;
 
-use std::borrow::Borrow;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
@@ -16,8 +17,10 @@ use foldhash::fast::RandomState;
 use http::{HeaderMap, StatusCode};
 use moka::sync::Cache;
 
-pub(crate) use self::question::{Audience, Fields, Question};
+pub(crate) use self::question::{Audience, Fields, Key, Question};
+use self::recent::Recent;
 pub(crate) use self::wire::Extra;
+use crate::access_log::{Line, Repeated};
 use crate::bodies::{Bodies, Body};
 use crate::metrics::CacheResult;
 use crate::routes::{Resolved, Routes};
@@ -27,7 +30,12 @@ const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Header names and values are shared or short; their map is not.
 const HEADER_BYTES: usize = 96;
-const OVERHEAD_BYTES: usize = 512;
+/// What is logged of it, and the cache's own records.
+const OVERHEAD_BYTES: usize = 1024;
+
+/// Every sixteenth use of an answer is told to the cache: counting is most of what a look-up costs, and sixteen of one that
+/// is asked for all the time say as much as one.
+const TOUCH_EVERY: u64 = 16;
 
 /// What follows a head.
 #[derive(Debug, Clone)]
@@ -46,19 +54,25 @@ pub(crate) struct Answer {
     payload: Payload,
     pub resolved: Resolved,
     pub rule: Option<String>,
+    key: Key,
+    uses: AtomicU64,
     /// Made when it is first sent over HTTP/1.
     wire: OnceLock<Bytes>,
+    /// Made when it is first logged.
+    logged: OnceLock<Repeated>,
 }
 
 impl Answer {
     pub(crate) fn new(
+        key: Key,
         status: StatusCode,
         headers: HeaderMap,
         payload: Payload,
         resolved: Resolved,
         rule: Option<String>,
     ) -> Self {
-        Self { status, headers, payload, resolved, rule, wire: OnceLock::new() }
+        let (wire, logged) = (OnceLock::new(), OnceLock::new());
+        Self { status, headers, payload, resolved, rule, key, uses: AtomicU64::new(0), wire, logged }
     }
 
     /// The head as HTTP/1.1, up to the lines that differ each time.
@@ -66,14 +80,23 @@ impl Answer {
         self.wire.get_or_init(|| wire::head(self.status, &self.headers))
     }
 
-    fn weight(&self, key: &[u8]) -> u32 {
+    /// What is the same in all its lines of the log, of which this is one.
+    pub(crate) fn logged(&self, line: &Line<'_>) -> &Repeated {
+        self.logged.get_or_init(|| line.repeated())
+    }
+
+    fn weight(&self) -> u32 {
         let values: usize = self.headers.values().map(http::HeaderValue::len).sum();
         let inline = match &self.payload {
             Payload::Inline(bytes) => bytes.len(),
             Payload::File(_) => 0,
         };
         // Values are held twice, in the map and as they are sent.
-        let bytes = key.len() + inline + 2 * values + self.headers.len() * HEADER_BYTES + OVERHEAD_BYTES;
+        let bytes = self.key.as_bytes().len()
+            + inline
+            + 2 * values
+            + self.headers.len() * HEADER_BYTES
+            + OVERHEAD_BYTES;
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 }
@@ -88,41 +111,32 @@ pub(crate) struct Hit {
 
 pub(crate) struct Answers {
     known: Cache<Key, Arc<Answer>, RandomState>,
-}
-
-/// The bytes of a question.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Key(Box<[u8]>);
-
-impl Borrow<[u8]> for Key {
-    fn borrow(&self) -> &[u8] {
-        &self.0
-    }
+    recent: Recent,
 }
 
 impl Answers {
     pub(crate) fn new() -> Self {
         let known = Cache::builder()
             .max_capacity(BYTES_MAX)
-            .weigher(|key: &Key, answer: &Arc<Answer>| answer.weight(&key.0))
+            .weigher(|_: &Key, answer: &Arc<Answer>| answer.weight())
             .build_with_hasher(RandomState::default());
-        Self { known }
+        Self { known, recent: Recent::new() }
     }
 
-    pub(crate) fn keep(&self, question: &Question, answer: Answer) {
-        self.known.insert(Key(question.as_bytes().into()), Arc::new(answer));
+    pub(crate) fn keep(&self, answer: Answer) {
+        self.known.insert(answer.key.clone(), Arc::new(answer));
     }
 
     /// The answer to a question, if it is known, right, and at hand.
     pub(crate) fn find(
         &self,
-        question: &Question,
+        question: Question<'_>,
         audience: Audience,
         routes: &Routes,
         bodies: &Bodies,
         now: Instant,
     ) -> Option<Hit> {
-        let answer = self.known.get(question.as_bytes())?;
+        let answer = self.known(question)?;
         if !routes.is_current(&answer.resolved, audience, now) {
             return None;
         }
@@ -135,6 +149,18 @@ impl Answers {
             }
         };
         Some(Hit { answer, body, cache, extra })
+    }
+
+    fn known(&self, question: Question<'_>) -> Option<Arc<Answer>> {
+        let place = self.recent.place(question.as_bytes());
+        if let Some(answer) = self.recent.get(place, question.as_bytes())
+            && !answer.uses.fetch_add(1, Ordering::Relaxed).is_multiple_of(TOUCH_EVERY)
+        {
+            return Some(answer);
+        }
+        let answer = self.known.get(question.as_bytes())?;
+        self.recent.put(place, &answer);
+        Some(answer)
     }
 
     /// How many there are, and the bytes that they use.

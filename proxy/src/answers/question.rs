@@ -1,5 +1,8 @@
 //! All of a request that decides its answer, as one key.
 
+use std::borrow::Borrow;
+use std::sync::Arc;
+
 use http::HeaderMap;
 
 /// Longer ones are answered without being remembered. Addresses and the few headers come to some 200 bytes.
@@ -72,60 +75,70 @@ impl<'r> Fields<'r> {
 }
 
 /// Everything on which the answer to a GET depends, in bytes that differ when anything of it does.
-#[derive(Debug, Clone)]
-pub(crate) struct Question {
-    bytes: [u8; QUESTION_BYTES_MAX],
-    len: usize,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question<'b>(&'b [u8]);
+
+/// A question that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key(Arc<[u8]>);
+
+impl Key {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
-impl Question {
-    /// `None` for what is not remembered.
-    pub(crate) fn new(
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<'b> Question<'b> {
+    /// Puts it together in a buffer. `None` for what is not remembered.
+    pub(crate) fn write(
+        buffer: &'b mut Vec<u8>,
         host: &[u8],
         target: &[u8],
         is_https: bool,
         audience: Audience,
         fields: &Fields<'_>,
     ) -> Option<Self> {
-        if fields.is_special {
-            return None;
-        }
-        let mut question = Self { bytes: [0; QUESTION_BYTES_MAX], len: 0 };
-        let flags = u8::from(is_https)
-            | u8::from(audience == Audience::Cdn) << 1
-            | u8::from(fields.has_fetch_metadata) << 2;
-        question.push(&[flags])?;
-        question.push_sized(Some(host))?;
-        question.push_sized(Some(target))?;
-        for field in [
+        let sized = [
+            Some(host),
+            Some(target),
             fields.accept,
             fields.accept_encoding,
             fields.if_modified_since,
             fields.if_none_match,
             fields.fetch_dest,
             fields.fetch_mode,
-        ] {
-            question.push_sized(field)?;
+        ];
+        let bytes: usize = sized.iter().map(|field| 2 + field.map_or(0, <[u8]>::len)).sum();
+        if fields.is_special || bytes >= QUESTION_BYTES_MAX {
+            return None;
         }
-        Some(question)
+        let flags = u8::from(is_https)
+            | u8::from(audience == Audience::Cdn) << 1
+            | u8::from(fields.has_fetch_metadata) << 2;
+        buffer.clear();
+        buffer.reserve(1 + bytes);
+        buffer.push(flags);
+        // Lengths first, so that no two lists of fields have the same bytes. A field that is missing differs from an empty one.
+        for field in sized {
+            let len = field.map_or(0, |field| field.len() + 1);
+            buffer.extend_from_slice(&u16::try_from(len).ok()?.to_be_bytes());
+            buffer.extend_from_slice(field.unwrap_or_default());
+        }
+        Some(Self(buffer))
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    pub(crate) fn as_bytes(self) -> &'b [u8] {
+        self.0
     }
 
-    /// Lengths first, so that no two lists of fields have the same bytes. A field that is missing differs from an empty one.
-    fn push_sized(&mut self, field: Option<&[u8]>) -> Option<()> {
-        let Some(field) = field else { return self.push(&[0, 0]) };
-        let len = u16::try_from(field.len() + 1).ok()?;
-        self.push(&len.to_be_bytes())?;
-        self.push(field)
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> Option<()> {
-        self.bytes.get_mut(self.len..self.len + bytes.len())?.copy_from_slice(bytes);
-        self.len += bytes.len();
-        Some(())
+    pub(crate) fn to_key(self) -> Key {
+        Key(self.0.into())
     }
 }
 
@@ -138,8 +151,9 @@ mod tests {
         for (name, value) in lines {
             fields.note(name.as_bytes(), value.as_bytes());
         }
-        let question = Question::new(host.as_bytes(), target.as_bytes(), false, Audience::Public, &fields)?;
-        Some(question.as_bytes().to_vec())
+        let (mut buffer, audience) = (b"of the last one".to_vec(), Audience::Public);
+        Question::write(&mut buffer, host.as_bytes(), target.as_bytes(), false, audience, &fields)?;
+        Some(buffer)
     }
 
     #[test]

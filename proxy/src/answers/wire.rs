@@ -1,6 +1,6 @@
 //! Heads as HTTP/1.1 sends them: a part that is the same each time, and a few lines that are not.
 
-use std::io::Write;
+use std::io::Write as _;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -44,8 +44,7 @@ impl Extra {
         for (name, number) in [(&b"\r\nage: "[..], self.age_secs), (b"\r\nx-cache-hits: ", self.hits)] {
             if let Some(number) = number {
                 into.extend_from_slice(name);
-                // Writing into memory does not fail.
-                let _ = write!(into, "{number}");
+                into.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
             }
         }
         into.extend_from_slice(b"\r\n\r\n");

@@ -48,7 +48,7 @@ impl Http1<'_> {
         let peer = self.edge.admission.peer(client.get_socket_digest().as_deref(), client.get_ssl_digest());
         // What was read beyond a request stays here: nobody else ever holds it.
         let mut unread = BytesMut::new();
-        // The lines of a head that differ each time; kept, so that they cost no allocation.
+        // For a question, and for the lines of an answer that differ each time; kept, so that they cost no allocation.
         let mut lines = Vec::new();
         // One for all requests, so that waiting for it is prepared once.
         let mut idle_end = std::pin::pin!(self.idle_end.cancelled());
@@ -67,8 +67,8 @@ impl Http1<'_> {
                 _ => None,
             };
             let at_hand = plain.as_ref().zip(peer.as_ref());
-            let at_hand =
-                at_hand.and_then(|(plain, peer)| Some((plain, self.edge.at_hand(plain, peer, now)?)));
+            let at_hand = at_hand
+                .and_then(|(plain, peer)| Some((plain, self.edge.at_hand(plain, peer, now, &mut lines)?)));
             if let Some((plain, (hit, address))) = at_hand {
                 let id = RequestId::random();
                 lines.clear();

@@ -3,11 +3,11 @@
 //! Stricter than the parser behind it on purpose: what two parsers can read in two ways is refused here, before
 //! anything looks at it. Pure: bytes in, a [`Head`] or a [`Refusal`] out.
 
-use std::mem::MaybeUninit;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
 use httparse::{EMPTY_HEADER, Header, Request, Status};
+use memchr::{memchr, memrchr};
 use pingora::http::RequestHeader;
 
 use super::framing::{self, Framing};
@@ -32,7 +32,7 @@ const TARGET: Refusal = Refusal::Malformed("its address is neither a path nor a 
 
 /// Looks for the end of a head while it arrives.
 ///
-/// What can be refused is refused with the byte that shows it: a client that ends its lines with LF alone would
+/// What can be refused is refused with the bytes that show it: a client that ends its lines with LF alone would
 /// otherwise wait for an answer until the deadline.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
@@ -46,24 +46,21 @@ pub(crate) struct Scan {
 impl Scan {
     /// The place of the whole head in `bytes`, once it is there. `bytes` only ever grows between calls.
     pub(crate) fn advance(&mut self, bytes: &[u8]) -> Result<Option<Range<usize>>, Refusal> {
-        while let Some(byte) = bytes.get(self.seen) {
-            let after_cr = self.seen > self.line_start && bytes[self.seen - 1] == b'\r';
-            self.seen += 1;
-            match byte {
-                b'\n' if after_cr => {
-                    let line = &bytes[self.line_start..self.seen - 2];
-                    if self.end_line(line)? {
-                        return Ok(Some(self.start..self.seen));
-                    }
-                }
-                b'\n' => return Err(LINE_END),
-                _ if after_cr => return Err(LINE_END),
-                b'\r' | b'\t' => {}
-                byte if byte.is_ascii_control() => return Err(CONTROL),
-                _ => {}
+        while let Some(at) = memchr(b'\n', &bytes[self.seen..]) {
+            let end = self.seen + at;
+            let line = bytes[self.line_start..end].strip_suffix(b"\r").ok_or(LINE_END)?;
+            check_text(line)?;
+            self.seen = end + 1;
+            if self.end_line(line)? {
+                return Ok(Some(self.start..self.seen));
             }
         }
-        self.check_size(&bytes[self.line_start..])?;
+        let line = &bytes[self.line_start..];
+        // Whether its CR is a line's end, the next byte says.
+        let text_end = bytes.len() - usize::from(line.ends_with(b"\r"));
+        check_text(&bytes[self.seen..text_end])?;
+        self.seen = text_end;
+        self.check_size(line, bytes.len())?;
         Ok(None)
     }
 
@@ -76,22 +73,33 @@ impl Scan {
                 return Ok(false);
             }
             (0, line) => drop(request_line(line)?),
-            (_, b"") => return self.check_size(line).map(|()| true),
+            (_, b"") => return self.check_size(line, self.seen).map(|()| true),
             (_, line) => drop(field_line(line)?),
         }
         self.lines += 1;
-        self.check_size(line)?;
+        self.check_size(line, self.seen)?;
         Ok(false)
     }
 
-    fn check_size(&self, line: &[u8]) -> Result<(), Refusal> {
+    fn check_size(&self, line: &[u8], seen: usize) -> Result<(), Refusal> {
         if self.lines == 0 && line.len() > REQUEST_LINE_BYTES_MAX {
             return Err(too_long(line));
         }
-        if self.lines > HEADERS_MAX + 1 || self.seen - self.start > HEAD_BYTES_MAX {
+        if self.lines > HEADERS_MAX + 1 || seen - self.start > HEAD_BYTES_MAX {
             return Err(Refusal::HeadTooLarge);
         }
         Ok(())
+    }
+}
+
+/// No control characters but tabs. Without a branch for each byte, so that many are looked at in one step.
+fn check_text(line: &[u8]) -> Result<(), Refusal> {
+    let is_text =
+        line.iter().fold(true, |is_text, byte| is_text & (*byte >= b' ' || *byte == b'\t') & (*byte != 0x7f));
+    match is_text {
+        true => Ok(()),
+        false if line.contains(&b'\r') => Err(LINE_END),
+        false => Err(CONTROL),
     }
 }
 
@@ -101,10 +109,15 @@ fn too_long(line: &[u8]) -> Refusal {
     if method.is_some_and(|at| at <= METHOD_BYTES_MAX) { Refusal::TargetTooLong } else { REQUEST_LINE }
 }
 
+/// What stands between exactly two spaces.
+fn three_parts(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (first, last) = (memchr(b' ', line)?, memrchr(b' ', line)?);
+    let target = line.get(first + 1..last)?;
+    memchr(b' ', target).is_none().then(|| (&line[..first], target, &line[last + 1..]))
+}
+
 fn request_line(line: &[u8]) -> Result<(), Refusal> {
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (method, target, version) = (parts.next(), parts.next(), parts.next());
-    let (Some(method), Some(target), Some(version), None) = (method, target, version, parts.next()) else {
+    let Some((method, target, version)) = three_parts(line) else {
         return Err(if line.len() > REQUEST_LINE_BYTES_MAX { too_long(line) } else { REQUEST_LINE });
     };
     let is_method = !method.is_empty() && method.len() <= METHOD_BYTES_MAX && is_token(method);
@@ -125,19 +138,34 @@ fn request_line(line: &[u8]) -> Result<(), Refusal> {
 /// Name and value of a header or trailer line. A line that begins with a space continues the one above it (obs-fold),
 /// which no client needs and proxies disagree about.
 pub(crate) fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
-    let colon = line.iter().position(|byte| *byte == b':').ok_or(FIELD)?;
-    let (name, value) = (&line[..colon], &line[colon + 1..]);
-    if name.is_empty() || !is_token(name) {
-        return Err(FIELD);
-    }
-    Ok((name, value.trim_ascii()))
+    let (name, value) = name_and_value(line).ok_or(FIELD)?;
+    if is_token(name) { Ok((name, value)) } else { Err(FIELD) }
+}
+
+fn name_and_value(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = memchr(b':', line)?;
+    Some((&line[..colon], line[colon + 1..].trim_ascii()))
 }
 
 /// RFC 9110 §5.6.2.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty()
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+    !bytes.is_empty() && bytes.iter().all(|byte| IN_TOKEN[usize::from(*byte)])
 }
+
+const IN_TOKEN: [bool; 256] = {
+    let mut is_in = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        is_in[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut others: &[u8] = b"!#$%&'*+-.^_`|~";
+    while let [byte, rest @ ..] = others {
+        is_in[*byte as usize] = true;
+        others = rest;
+    }
+    is_in
+};
 
 /// What has to be known of a head to read what follows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,19 +175,15 @@ pub(crate) struct Head {
     pub expects_continue: bool,
 }
 
-/// Reads a whole head, if it is a plain GET: nothing in it asks for more than the answer to its address.
+/// Reads a head that passed [`Scan`], if it is a plain GET: nothing in it asks for more than the answer to its address.
 ///
 /// It refuses nothing. Whatever it does not understand is left to [`check`], which a request has passed before with the
 /// very same host and address when there is an answer to this one.
-pub(crate) fn plain(bytes: &[u8]) -> Option<Plain<'_>> {
-    let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
-    let mut request = Request::new(&mut []);
-    match request.parse_with_uninit_headers(bytes, &mut fields) {
-        Ok(Status::Complete(len)) if len == bytes.len() => {}
-        Ok(_) | Err(_) => return None,
-    }
-    let target = request.path?.as_bytes();
-    if request.method != Some("GET") || request.version != Some(1) || !target.starts_with(b"/") {
+pub(crate) fn plain(scanned: &[u8]) -> Option<Plain<'_>> {
+    let line_end = memchr(b'\r', scanned)?;
+    let (line, mut rest) = (&scanned[..line_end], &scanned[line_end..]);
+    let target = line.strip_prefix(b"GET ")?.strip_suffix(b" HTTP/1.1")?;
+    if !target.starts_with(b"/") {
         return None;
     }
     let mut host = None;
@@ -173,8 +197,15 @@ pub(crate) fn plain(bytes: &[u8]) -> Option<Plain<'_>> {
         forwarded_for: None,
         forwarded_proto: None,
     };
-    for field in request.headers.iter() {
-        let (name, value) = (field.name.as_bytes(), field.value);
+    // A CR is nowhere but before an LF.
+    while let Some(next) = rest.strip_prefix(b"\r\n") {
+        let line_end = memchr(b'\r', next)?;
+        let line = &next[..line_end];
+        rest = &next[line_end..];
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = name_and_value(line)?;
         let once = match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => &mut host,
             7 if name.eq_ignore_ascii_case(b"referer") => &mut plain.referer,
@@ -182,7 +213,7 @@ pub(crate) fn plain(bytes: &[u8]) -> Option<Plain<'_>> {
             15 if name.eq_ignore_ascii_case(b"x-forwarded-for") => &mut plain.forwarded_for,
             17 if name.eq_ignore_ascii_case(b"x-forwarded-proto") => &mut plain.forwarded_proto,
             10 if name.eq_ignore_ascii_case(b"connection") => {
-                if !value.trim_ascii().eq_ignore_ascii_case(b"keep-alive") {
+                if !value.eq_ignore_ascii_case(b"keep-alive") {
                     return None;
                 }
                 continue;
@@ -193,7 +224,7 @@ pub(crate) fn plain(bytes: &[u8]) -> Option<Plain<'_>> {
                 continue;
             }
         };
-        if once.replace(value.trim_ascii()).is_some() {
+        if once.replace(value).is_some() {
             return None;
         }
     }

@@ -327,6 +327,7 @@ fn fragments() -> impl Strategy<Value = Vec<u8>> {
         "[",
         "@",
         "Connection: close",
+        "User-Agent: b",
         "Expect: 100-continue",
         "\0",
         "\u{fc}",
@@ -368,11 +369,50 @@ proptest! {
         prop_assert_eq!(Some(method.as_str()), request.method);
         prop_assert_eq!(Some(target.as_slice()), request.path.map(str::as_bytes));
         prop_assert_eq!(read.len(), request.headers.len());
+        if let Some(plain) = plain(head) {
+            let value = |name| values(request.headers, name).next();
+            prop_assert_eq!((request.method, request.version), (Some("GET"), Some(1)));
+            prop_assert_eq!(Some(plain.target), request.path.map(str::as_bytes));
+            prop_assert_eq!(Some(plain.host), value("host"));
+            prop_assert_eq!(plain.user_agent, value("user-agent"));
+        }
         for field in request.headers.iter() {
             let found = read.iter().any(|(name, value)| {
                 name.eq_ignore_ascii_case(field.name) && value == field.value
             });
             prop_assert!(found, "{} is lost", field.name);
         }
+    }
+}
+
+#[test]
+fn a_plain_get_asks_for_no_more_than_its_answer() {
+    let is_plain = |line: &str, fields: &str| {
+        let head = format!("{line}\r\nHost: a\r\n{fields}\r\n");
+        assert!(Scan::default().advance(head.as_bytes()).is_ok_and(|place| place.is_some()), "{head:?}");
+        plain(head.as_bytes()).is_some()
+    };
+    for fields in
+        ["", "Connection: keep-alive\r\n", "USER-AGENT:b\r\nAccept: c\r\nX:\r\n", "Range: bytes=0-\r\n"]
+    {
+        assert!(is_plain("GET /a?b HTTP/1.1", fields), "{fields:?}");
+    }
+    for line in ["HEAD / HTTP/1.1", "GET / HTTP/1.0", "GET http://a/ HTTP/1.1", "OPTIONS * HTTP/1.1"] {
+        assert!(!is_plain(line, ""), "{line}");
+    }
+    let more = [
+        "Host: a",
+        "Connection: close",
+        "Connection: keep-alive, upgrade",
+        "Content-Length: 0",
+        "Transfer-Encoding: chunked",
+        "Expect: 100-continue",
+        "Upgrade: h2c",
+        "HTTP2-Settings: AA",
+        "Fastly-Debug: x",
+        "Referer: a\r\nReferer: b",
+    ];
+    for field in more {
+        assert!(!is_plain("GET / HTTP/1.1", &format!("{field}\r\n")), "{field}");
     }
 }

@@ -28,12 +28,13 @@ pub(super) fn answer(
     peer: &Peer,
     request: &Request<RecvStream>,
     respond: &mut SendResponse<Bytes>,
+    buffer: &mut Vec<u8>,
 ) -> bool {
     let started = Instant::now();
     let Some(plain) = plain(request) else { return false };
     // A navigation gets the links of a page ahead of it.
     let wants_hints = !peer.is_hop && hints::act_on_them(request.headers());
-    let found = edge.at_hand(&plain, peer, started).filter(|(hit, _)| {
+    let found = edge.at_hand(&plain, peer, started, buffer).filter(|(hit, _)| {
         hit.body.len() <= QUEUED_BYTES_MAX && !(wants_hints && hit.answer.headers.contains_key(LINK))
     });
     let Some((hit, client)) = found else { return false };

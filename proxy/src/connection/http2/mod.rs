@@ -78,6 +78,7 @@ impl Http2<'_> {
     ) {
         let (mut is_stopping, mut patience) = (self.is_stopping.clone(), self.timing.keep_alive);
         let mut is_leaving = false;
+        let mut buffer = Vec::new();
         loop {
             tokio::select! {
                 biased;
@@ -88,8 +89,9 @@ impl Http2<'_> {
                 }
                 accepted = connection.accept() => match accepted {
                     Some(Ok((request, mut respond))) => {
-                        let is_answered = peer
-                            .is_some_and(|peer| at_hand::answer(self.edge, peer, &request, &mut respond));
+                        let is_answered = peer.is_some_and(|peer| {
+                            at_hand::answer(self.edge, peer, &request, &mut respond, &mut buffer)
+                        });
                         if !is_answered {
                             drop(streams.spawn(self.one(request, respond, digest)));
                         }
