@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 
 use crate::load::LoadOptions;
-use crate::options::{Options, Scale};
+use crate::options::Options;
 use crate::process::{Process, pinned};
 use crate::tools;
 
@@ -50,15 +50,16 @@ pub(crate) fn is_available() -> bool {
     tools::has("valgrind")
 }
 
-/// `start` gives a server that runs by the command that [`CountsDir::command`] makes.
+/// `counted` are the requests of the two runs; `start` gives a server that runs by the command that
+/// [`CountsDir::command`] makes.
 pub(crate) async fn per_request(
     name: &str,
     options: &Options,
-    scale: &Scale,
+    counted: (u64, u64),
     dir: &Path,
     start: impl AsyncFn(CountsDir) -> anyhow::Result<Counted>,
 ) -> anyhow::Result<f64> {
-    let (few, many) = scale.counted;
+    let (few, many) = counted;
     let mut counts = Vec::new();
     for requests in [few, many] {
         let counts_dir = CountsDir(dir.join(format!("instructions-{name}-{requests}")));

@@ -202,7 +202,8 @@ impl Bodies {
         fills.insert(source.key, Arc::clone(&fill));
         drop(fills);
         // A task of its own: the visitor who started it may leave, others wait for the same bytes.
-        tokio::spawn(fill::run(Arc::clone(&self.inner), Arc::clone(&fill), source.clone(), coming));
+        // Boxed: starting a task moves it about several times.
+        tokio::spawn(Box::pin(fill::run(Arc::clone(&self.inner), Arc::clone(&fill), source.clone(), coming)));
         Found::Coming(Reader::new(fill))
     }
 

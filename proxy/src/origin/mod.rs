@@ -104,9 +104,7 @@ impl Origin {
         now: SystemTime,
     ) -> anyhow::Result<RequestHeader> {
         let path = format!("{}{}", self.path_prefix, utf8_percent_encode(key.as_str(), KEY_ESCAPED));
-        let scheme = if self.is_tls { "https" } else { "http" };
-        let url = format!("{scheme}://{}{path}", self.authority);
-        let signed = self.signer.sign_get(&url, &self.authority, now)?;
+        let signed = self.signer.sign_get(&path, &self.authority, now)?;
 
         let mut request = RequestHeader::build("GET", path.as_bytes(), Some(8))?;
         request.insert_header(http::header::HOST, &self.authority)?;
@@ -116,9 +114,9 @@ impl Origin {
         if let Some(range) = range {
             request.insert_header(http::header::RANGE, format!("bytes={}-{}", range.first, range.last))?;
         }
-        for (name, value) in signed {
-            request.insert_header(name, value)?;
-        }
+        request.insert_header("x-amz-content-sha256", sign::EMPTY_HASH)?;
+        request.insert_header("x-amz-date", signed.amz_date)?;
+        request.insert_header(http::header::AUTHORIZATION, signed.authorization)?;
         Ok(request)
     }
 }

@@ -1,6 +1,8 @@
 //! Objects that are asked for once: each is fetched from S3.
 
+use super::hot::{INSTRUCTIONS, count_edge, count_nginx};
 use super::row;
+use crate::instructions;
 use crate::load::{LoadOptions, Loaded};
 use crate::report::{Goal, Report, Row};
 use crate::rounds::median;
@@ -10,6 +12,9 @@ use crate::tools::load;
 use crate::world::BUCKET;
 
 const CONNECTIONS: u32 = 16;
+
+const MEASURE: &str = "cold 10 KB from S3, ours signed";
+const NGINX: &str = "nginx `proxy_pass` to the same bucket, public";
 
 pub(super) async fn measure(run: &Run, report: &mut Report) -> anyhow::Result<()> {
     let ours = LoadOptions::fixed(run.edge.http, COLD, &Sites::cold_path("{}"));
@@ -23,7 +28,26 @@ pub(super) async fn measure(run: &Run, report: &mut Report) -> anyhow::Result<()
         load(run.options.load_core, &known).await?;
     }
     throughput(run, report, &ours, &nginx).await?;
-    latency(run, report, &ours, &direct).await
+    latency(run, report, &ours, &direct).await?;
+    instructions(run, report, ours, nginx).await
+}
+
+/// Edges and nginxes of its own, so that all is cold once more.
+async fn instructions(
+    run: &Run,
+    report: &mut Report,
+    ours: LoadOptions,
+    nginx: LoadOptions,
+) -> anyhow::Result<()> {
+    if !instructions::is_available() {
+        return Ok(());
+    }
+    let most = run.scale.cold_per_turn as u64;
+    let counted = (most / 10, most);
+    let ours = count_edge(run, "edge-cold", counted, ours).await?;
+    let theirs = count_nginx(run, "nginx-cold", counted, |ports| ports.pass, nginx).await?;
+    report.rows.push(row(MEASURE, NGINX, ours, theirs, INSTRUCTIONS, Goal::Nothing));
+    Ok(())
 }
 
 async fn throughput(
@@ -53,10 +77,9 @@ async fn throughput(
         |turns: &[(Loaded, f64)]| median(turns.iter().map(|(turn, _)| turn.requests as f64 / turn.secs));
     let cpu =
         |turns: &[(Loaded, f64)]| median(turns.iter().map(|(turn, cpu)| cpu * 1e6 / turn.requests as f64));
-    let (name, peer) = ("cold 10 KB from S3, ours signed", "nginx `proxy_pass` to the same bucket, public");
     let (ours, theirs) = (rate(&our_turns), rate(&their_turns));
     let core_us = Some((cpu(&our_turns), cpu(&their_turns)));
-    let row = row(name, peer, ours, theirs, "requests/s", Goal::AtLeast(1.0));
+    let row = row(MEASURE, NGINX, ours, theirs, "requests/s", Goal::AtLeast(1.0));
     report.rows.push(Row { core_us, ..row });
     report.notes.push(
         "cold: the S3 server shares the client's core and takes more of it than either proxy of its own; \

@@ -87,8 +87,10 @@ fn cases(run: &Run) -> Vec<Case> {
 
 async fn count(run: &Run, report: &mut Report, case: &Case) -> anyhow::Result<()> {
     let number = report.rows.len();
-    let large = hot::count_edge(run, &format!("large-{number}"), asked(run, &case.large)).await?;
-    let small = hot::count_edge(run, &format!("small-{number}"), asked(run, &case.small)).await?;
+    let large =
+        hot::count_edge(run, &format!("large-{number}"), run.scale.counted, asked(run, &case.large)).await?;
+    let small =
+        hot::count_edge(run, &format!("small-{number}"), run.scale.counted, asked(run, &case.small)).await?;
     let (unit, goal) = ("user instructions/request", Goal::AtMost(INSTRUCTIONS_MOST));
     report.rows.push(row("the same", case.peer, large, small, unit, goal));
     Ok(())

@@ -1,5 +1,6 @@
 //! 10 KB that everybody has in memory.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -9,7 +10,7 @@ use crate::contender::{Ask, Contender, Expected, Scheme};
 use crate::edge::Edge;
 use crate::instructions::{self, Counted, CountsDir};
 use crate::load::{Connection, LoadOptions};
-use crate::peers::nginx::Nginx;
+use crate::peers::nginx::{Nginx, Ports};
 use crate::peers::{Peer, caddy, floor, static_web_server, varnish};
 use crate::report::{Goal, Report};
 use crate::rounds::Generator;
@@ -17,6 +18,7 @@ use crate::run::Run;
 use crate::sites::{FILE, FILE_BYTES, HOT};
 
 const MEASURE: &str = "hot 10 KB, HTTP/1.1 keep-alive";
+pub(super) const INSTRUCTIONS: &str = "user instructions/request";
 const NGINX_CACHE: &str = "nginx `proxy_cache` before the same S3";
 
 pub(super) async fn throughput(run: &Run, report: &mut Report) -> anyhow::Result<()> {
@@ -78,32 +80,49 @@ pub(super) async fn instructions(run: &Run, report: &mut Report) -> anyhow::Resu
         report.notes.push("Instructions were not counted: valgrind is not installed.".to_owned());
         return Ok(());
     }
-    let ours = count_edge(run, "edge", LoadOptions::fixed(run.edge.http, HOT, FILE)).await?;
-    let unit = "user instructions/request";
+    let load = LoadOptions::fixed(run.edge.http, HOT, FILE);
+    let ours = count_edge(run, "edge", run.scale.counted, load).await?;
     for (name, peer, json, goal) in [
         ("nginx", "nginx static, `sendfile on`", false, Goal::AtMost(0.8)),
         ("nginx-json", "nginx static with the fields of our log", true, Goal::Nothing),
     ] {
-        let start = async |counts: CountsDir| {
-            let command = |program: &Path| counts.command(&run.options, program);
-            let (dir, world, sites) = (&run.dir, &run.world, &run.sites);
-            let nginx = Nginx::start("nginx-counted", dir, world, sites, &run.certificate, command).await?;
-            let ports = nginx.ports;
-            let addr = if json { ports.with_json_log } else { ports.with_sendfile };
-            Ok(Counted { process: nginx.process, load: LoadOptions::fixed(addr, HOT, FILE) })
-        };
-        let theirs = instructions::per_request(name, &run.options, &run.scale, &run.dir, start).await?;
-        report.rows.push(row(MEASURE, peer, ours, theirs, unit, goal));
+        let load = LoadOptions::fixed(run.nginx.ports.with_sendfile, HOT, FILE);
+        let port = |ports: &Ports| if json { ports.with_json_log } else { ports.with_sendfile };
+        let theirs = count_nginx(run, name, run.scale.counted, port, load).await?;
+        report.rows.push(row(MEASURE, peer, ours, theirs, INSTRUCTIONS, goal));
     }
     Ok(())
 }
 
+/// As [`count_edge`], of an nginx that is asked at one of its ports.
+pub(super) async fn count_nginx(
+    run: &Run,
+    name: &str,
+    counted: (u64, u64),
+    port: impl Fn(&Ports) -> SocketAddr,
+    load: LoadOptions,
+) -> anyhow::Result<f64> {
+    let start = async |counts: CountsDir| {
+        let command = |program: &Path| counts.command(&run.options, program);
+        let (dir, world, sites) = (&run.dir, &run.world, &run.sites);
+        let nginx = Nginx::start("nginx-counted", dir, world, sites, &run.certificate, command).await?;
+        let addr = port(&nginx.ports);
+        Ok(Counted { process: nginx.process, load: LoadOptions { addr, ..load.clone() } })
+    };
+    instructions::per_request(name, &run.options, counted, &run.dir, start).await
+}
+
 /// `load` says what is asked; the edge that is counted is another one, at another address.
-pub(super) async fn count_edge(run: &Run, name: &str, load: LoadOptions) -> anyhow::Result<f64> {
+pub(super) async fn count_edge(
+    run: &Run,
+    name: &str,
+    counted: (u64, u64),
+    load: LoadOptions,
+) -> anyhow::Result<f64> {
     let start = async |counts: CountsDir| {
         let command = counts.command(&run.options, &run.options.edge);
         let edge = Edge::start("edge-counted", &run.dir, &run.world, &run.certificate, command).await?;
         Ok(Counted { process: edge.process, load: LoadOptions { addr: edge.http, ..load.clone() } })
     };
-    instructions::per_request(name, &run.options, &run.scale, &run.dir, start).await
+    instructions::per_request(name, &run.options, counted, &run.dir, start).await
 }
