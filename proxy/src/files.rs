@@ -54,7 +54,7 @@ impl EdgeService {
     ) -> pingora::Result<Sent> {
         let found = match plan.range {
             Some(_) if plan.source.size > WHOLE_FOR_A_PART_BYTES_MAX => {
-                self.bodies.find(&plan.source.key).map_or(Found::Elsewhere, Found::Memory)
+                self.bodies.get_kept(&plan.source).await
             }
             _ => self.bodies.get(&plan.source),
         };
@@ -62,7 +62,7 @@ impl EdgeService {
             Found::Memory(body) => self.send_whole(plan, &body, From::Memory, session, record).await,
             Found::Coming(reader) => {
                 let asked = Instant::now();
-                match reader.from_disk().await {
+                match reader.kept().await {
                     Some(body) => self.send_whole(plan, &body, From::Disk, session, record).await,
                     None => self.send_while_it_comes(plan, reader, asked, session, record).await,
                 }

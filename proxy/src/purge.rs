@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use loggia_serve::respond::{Body, respond};
@@ -15,19 +16,29 @@ use loggia_types::purge::{KeyOwner, Purge, PurgeScope, PurgeUrl, SurrogateKey};
 use loggia_types::route::Route;
 use loggia_types::rules::Scheme;
 use loggia_types::{DeploymentRef, ProjectId};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::bodies::{BodyKey, Meant};
 use crate::cache_headers;
 use crate::service::EdgeService;
+
+/// The events behind a purge are promotes, which no disk may hold up for longer.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl EdgeService {
     /// Acts on a purge that the api tells of.
     pub(crate) async fn purge(self: Arc<Self>, project_id: ProjectId, purge: Purge) {
         let routes = self.routes.of_project(project_id).await;
         // A site of 100,000 files is looked through in less than a second, but not while a visitor waits.
-        let purged = tokio::task::spawn_blocking(move || self.purge_files(project_id, &routes, &purge)).await;
-        debug!(%project_id, ?purged, "A purge of {project_id} found {purged:?} files in memory");
+        let purging = tokio::task::spawn_blocking(move || self.purge_files(project_id, &routes, &purge));
+        match tokio::time::timeout(WAIT_MAX, purging).await {
+            Ok(purged) => {
+                debug!(%project_id, ?purged, "A purge of {project_id} found {purged:?} files in memory");
+            }
+            Err(_) => {
+                warn!(%project_id, "A purge of {project_id} goes on in the background: the disk is slow");
+            }
+        }
     }
 
     fn purge_files(&self, project_id: ProjectId, routes: &[Arc<Route>], purge: &Purge) -> usize {

@@ -75,7 +75,7 @@ impl Reader {
     }
 
     /// Waits until anything is known. Gives all of it if it was on disk.
-    pub(crate) async fn from_disk(&self) -> Option<Arc<Body>> {
+    pub(crate) async fn kept(&self) -> Option<Arc<Body>> {
         loop {
             let mut changed = pin!(self.fill.changed.notified());
             changed.as_mut().enable();

@@ -221,6 +221,17 @@ impl Bodies {
         }
     }
 
+    /// As [`Bodies::get`], where the whole is not worth a fetch.
+    pub(crate) async fn get_kept(&self, source: &Source) -> Found {
+        if let Some(body) = self.find(&source.key) {
+            return Found::Memory(body);
+        }
+        match &self.inner.second_tier {
+            Some(tier) if tier.has(source).await => self.get(source),
+            _ => Found::Elsewhere,
+        }
+    }
+
     /// Counts a hit. Gives how many there were, this one included.
     pub(crate) fn hit(&self, body: &Body) -> u64 {
         let hits = body.hits.fetch_add(1, Ordering::Relaxed) + 1;
@@ -233,10 +244,16 @@ impl Bodies {
 
     /// Drops what is meant, or makes it count as stale. Gives how many there were in memory. Blocks.
     pub(crate) fn purge(&self, meant: &Meant, soft: bool) -> usize {
-        let purged_on_disk = if soft { Purged::Stale } else { Purged::Removed };
-        let purge_disk = || self.inner.second_tier.iter().for_each(|tier| tier.purge(meant, purged_on_disk));
-        // Before, so that nobody who finds nothing in memory finds it there; and after, for what was written meanwhile.
-        purge_disk();
+        let purged = self.purge_memory(meant, soft);
+        if let Some(tier) = &self.inner.second_tier {
+            tier.purge(meant, if soft { Purged::Stale } else { Purged::Removed });
+            // What came from there meanwhile.
+            self.purge_memory(meant, soft);
+        }
+        purged
+    }
+
+    fn purge_memory(&self, meant: &Meant, soft: bool) -> usize {
         let mut purged = 0;
         for (key, body) in self.inner.memory.iter().filter(|(key, _)| meant.contains(key)) {
             purged += 1;
@@ -246,7 +263,6 @@ impl Bodies {
                 self.inner.memory.invalidate(key.as_ref());
             }
         }
-        purge_disk();
         purged
     }
 

@@ -47,6 +47,10 @@ impl SecondTier {
         self.disk.find(key, size, check).await
     }
 
+    pub(super) async fn has(&self, source: &Source) -> bool {
+        self.disk.has(&source.key, source.size).await
+    }
+
     /// Looks at a body that was fetched for somebody who found it nowhere.
     pub(super) fn fetched(&self, body: &Body) {
         if self.seen.contains_key(&body.key) {

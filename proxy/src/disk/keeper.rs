@@ -62,7 +62,7 @@ impl<N: Name> Keeper<N> {
             }
             Err(cause) => {
                 self.shared.report("write", &cause);
-                if cause.kind() == io::ErrorKind::StorageFull {
+                if matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
                     // The disk is smaller than the budget. Others write there too, our own routes for one.
                     self.make_room(self.used.less());
                 }
@@ -85,13 +85,13 @@ impl<N: Name> Keeper<N> {
         path.parent().map_or(Ok(()), create_private)?;
         let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.shared.root)?;
         file.write_all(&kept.bytes)?;
-        let purges = self.shared.purges();
-        if *purges != kept.purges {
+        let moving = self.shared.moving();
+        if self.shared.purges.load(Ordering::Acquire) != kept.purges {
             return Ok(DiskWrite::Dropped);
         }
         // One that is there already is replaced, and counted twice until the folder is looked through.
         file.persist(&path)?;
-        drop(purges);
+        drop(moving);
         self.used.add(kept.bytes.len() as u64);
         self.shared.metrics.set_used(self.used);
         Ok(DiskWrite::Written)

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use loggia_types::ProjectId;
@@ -37,6 +37,9 @@ use crate::metrics::{DiskRead, DiskUse, DiskWrite};
 
 /// Longer than a busy disk takes, shorter than what a visitor notices as an outage. Then the store is asked.
 const READ_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// For so long, nobody waits for a disk that kept somebody waiting in vain.
+const SLOW_TTL: Duration = Duration::from_secs(5);
 
 /// More would only queue inside of the disk. Threads that a hanging disk holds are no more than these.
 const READS_MAX: usize = 32;
@@ -87,11 +90,15 @@ struct Shared {
     root: PathBuf,
     bytes_max: u64,
     waiting_bytes: AtomicU64,
-    /// Counts purges. A file moves into place under this lock, and only if no purge came since it was asked for.
-    purges: Mutex<u64>,
+    /// How many there were. A file moves into place only if none came since it was asked for.
+    purges: AtomicU64,
+    /// Held while a file moves, and while a purge is counted.
+    moving: Mutex<()>,
     is_handed_over: AtomicBool,
     /// The last read or write failed.
     is_broken: AtomicBool,
+    /// When a read last took too long.
+    slow: Mutex<Option<Instant>>,
     metrics: Arc<DiskUse>,
 }
 
@@ -112,9 +119,11 @@ impl<N: Name> Disk<N> {
             root,
             bytes_max,
             waiting_bytes: AtomicU64::new(0),
-            purges: Mutex::new(0),
+            purges: AtomicU64::new(0),
+            moving: Mutex::new(()),
             is_handed_over: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
+            slow: Mutex::new(None),
             metrics,
         });
         let keeper = Keeper::new(Arc::clone(&shared), Box::new(is_in_memory));
@@ -140,19 +149,36 @@ impl<N: Name> Disk<N> {
         bytes_max: u64,
         check: impl FnOnce(Unchecked) -> Option<T> + Send + 'static,
     ) -> Option<T> {
-        let (shared, places) = (Arc::clone(&self.shared), Arc::clone(&self.places));
-        let read = async move {
+        let shared = Arc::clone(&self.shared);
+        self.ask(move || shared.find(&name, bytes_max, check)).await.flatten()
+    }
+
+    /// Whether there is a file of this size. What is in it nobody knows yet.
+    pub(crate) async fn has(&self, name: &N, bytes: u64) -> bool {
+        let path = self.shared.path(name);
+        let found = self.ask(move || fs::metadata(path).is_ok_and(|file| file.len() == bytes)).await;
+        found.unwrap_or(false)
+    }
+
+    /// Lets another thread look at the disk; `None` when that takes too long, or did so lately.
+    async fn ask<T: Send + 'static>(&self, look: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        if self.shared.slow().is_some_and(|slow| slow.elapsed() < SLOW_TTL) {
+            return None;
+        }
+        let places = Arc::clone(&self.places);
+        let look = async move {
             let place = places.acquire_owned().await.ok()?;
-            let read = tokio::task::spawn_blocking(move || {
-                // Until the read has ended, also when nobody waits for it any more.
+            let look = tokio::task::spawn_blocking(move || {
+                // Until it has ended, also when nobody waits for it any more.
                 let _place = place;
-                shared.find(&name, bytes_max, check)
+                look()
             });
-            read.await.ok().flatten()
+            look.await.ok()
         };
-        if let Ok(found) = tokio::time::timeout(READ_WAIT_MAX, read).await {
+        if let Ok(found) = tokio::time::timeout(READ_WAIT_MAX, look).await {
             return found;
         }
+        *self.shared.slow() = Some(Instant::now());
         self.shared.metrics.reads.count(DiskRead::Slow);
         None
     }
@@ -167,7 +193,7 @@ impl<N: Name> Disk<N> {
         let waiting = shared.waiting_bytes.fetch_add(len, Ordering::Relaxed);
         // One alone may be larger than all that may wait.
         let has_room = (waiting == 0 || waiting + len <= WAITING_BYTES_MAX) && len <= shared.bytes_max;
-        let kept = Kept { name, bytes, purges: *shared.purges() };
+        let kept = Kept { name, bytes, purges: shared.purges.load(Ordering::Acquire) };
         if has_room && self.queue.try_send(kept).is_ok() {
             return true;
         }
@@ -178,13 +204,13 @@ impl<N: Name> Disk<N> {
 
     /// Purges files. Blocks.
     pub(crate) fn purge_all<'n>(&self, names: impl IntoIterator<Item = &'n N>, purged: Purged) {
-        *self.shared.purges() += 1;
+        self.shared.begin_purge();
         names.into_iter().for_each(|name| self.shared.purge(&self.shared.path(name), purged));
     }
 
     /// Purges all files of a project. Blocks.
     pub(crate) fn purge_project(&self, project_id: ProjectId, purged: Purged) {
-        *self.shared.purges() += 1;
+        self.shared.begin_purge();
         let Ok(files) = fs::read_dir(self.shared.root.join(project_id.as_str())) else { return };
         files.flatten().for_each(|file| self.shared.purge(&file.path(), purged));
     }
@@ -200,8 +226,18 @@ impl Shared {
         self.root.join(name.project_id().as_str()).join(name.file_name())
     }
 
-    fn purges(&self) -> MutexGuard<'_, u64> {
-        self.purges.lock().unwrap_or_else(PoisonError::into_inner)
+    fn moving(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slow(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.slow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From here on, what waits to be written is not.
+    fn begin_purge(&self) {
+        let _moving = self.moving();
+        self.purges.fetch_add(1, Ordering::AcqRel);
     }
 
     fn find<N: Name, T>(

@@ -1,7 +1,6 @@
 use super::*;
 use crate::metrics::DiskUse;
 use loggia_types::{DeploymentId, DeploymentRef};
-use std::time::Instant;
 
 fn name(number: u64) -> DeploymentRef {
     DeploymentRef {
@@ -149,11 +148,17 @@ async fn a_disk_that_hangs_delays_nobody_for_long() {
     let opened = open(dir.path(), 1 << 20);
     opened.keep(1, b"one");
     assert_eq!(opened.disk.find(name(1), 1000, |found| Some(found.bytes)).await, Some(b"one".to_vec()));
-    let (end, wait) = std::sync::mpsc::channel::<()>();
+    assert!(opened.disk.has(&name(1), 3).await && !opened.disk.has(&name(1), 4).await);
+    let (end, wait) = sync_channel::<()>(1);
     let started = Instant::now();
     let found = opened.disk.find(name(1), 1000, move |found| wait.recv().ok().map(|()| found.bytes)).await;
     assert_eq!(found, None);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert_eq!(opened.metrics.reads.get(DiskRead::Slow), 1);
+    let again = Instant::now();
+    assert!(
+        !opened.disk.has(&name(1), 3).await && again.elapsed() < Duration::from_millis(500),
+        "for a while"
+    );
     drop(end);
 }
