@@ -15,7 +15,7 @@ use loggia_storage::{Store, StoreError};
 use loggia_types::{DeploymentRef, Manifest, ProjectId};
 use moka::sync::Cache;
 
-use crate::disk::{Disk, Name, Unchecked};
+use crate::disk::{Disk, Name, Spare, Unchecked};
 use crate::metrics::{ManifestRead, Metrics};
 
 /// About 60 manifests of 100,000 files, or some 100,000 usual ones.
@@ -88,7 +88,9 @@ impl Manifests {
         let in_memory = known.clone();
         let open = || {
             let (root, metrics) = (state_dir.join("manifests"), Arc::clone(&metrics.disk_manifests));
-            Disk::open(root, disk_bytes, metrics, move |name| in_memory.contains_key(name))
+            Disk::open(root, disk_bytes, Spare::ByManifests, metrics, move |name| {
+                in_memory.contains_key(name)
+            })
         };
         let inner = Inner {
             store,

@@ -12,7 +12,7 @@ use loggia_proxy::CacheConfig;
 use loggia_runtime::Secret;
 use loggia_types::manifest::NotFound;
 use support::faulty_store::Fault;
-use support::{HOST, World, eventually, project, route};
+use support::{HOST, RunningEdge, World, eventually, project, route};
 
 /// Files below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -386,4 +386,37 @@ async fn a_second_tier_that_cannot_be_written_delays_nobody() {
     let failed = "loggia_proxy_cache_disk_writes_total{result=\"failed\"}";
     eventually("it is counted", async || world.metrics().await.get(failed) >= 1.0).await;
     assert_eq!(world.get("/").await.header("x-cache"), Some("HIT"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_edges_share_the_folder_while_one_takes_over() {
+    let mut world = with_second_tier(MEMORY).await;
+    world.publish(1, &[("index.html", b"home"), ("a.txt", b"a"), ("b.txt", b"b")]).await;
+    let ask = async |edge: &RunningEdge, path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+        support::http::ask(edge.addr, request.as_bytes()).await.summary()
+    };
+    assert_eq!([world.get("/").await.summary(), world.get("/").await.summary()], ["200 home", "200 home"]);
+    world.files_are_on_disk(1).await;
+    world.manifests_are_on_disk(1).await;
+
+    let successor = RunningEdge::start(world.config().clone()).await;
+    let asked = world.faults.requests();
+    assert_eq!(ask(&successor, "/").await, "200 home");
+    assert_eq!(world.faults.requests(), asked, "it has both from the one before");
+    for _ in 0..2 {
+        assert_eq!(ask(&successor, "/a.txt").await, "200 a");
+        assert_eq!(world.get("/b.txt").await.summary(), "200 b");
+        assert_eq!(world.get("/a.txt").await.summary(), "200 a");
+    }
+    world.files_are_on_disk(3).await;
+    // The one before ends, and what it wrote is there for whoever comes after.
+    let before = std::mem::replace(&mut world.edge, successor);
+    before.stop.cancel();
+    before.task.await.unwrap().unwrap();
+    world.cut_off();
+    world.restart_edge().await;
+    for (path, expected) in [("/", "200 home"), ("/a.txt", "200 a"), ("/b.txt", "200 b")] {
+        assert_eq!(world.get(path).await.summary(), expected);
+    }
 }

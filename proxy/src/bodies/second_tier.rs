@@ -13,7 +13,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::{Body, BodyKey, Meant, Source, Tier};
-use crate::disk::{Disk, Name, Purged};
+use crate::disk::{Disk, Name, Purged, Spare, Unchecked};
 use crate::metrics::DiskUse;
 
 /// Files that were fetched once and are remembered for it: some 10 MB.
@@ -32,7 +32,7 @@ impl SecondTier {
         metrics: Arc<DiskUse>,
         is_in_memory: impl Fn(&BodyKey) -> bool + Send + 'static,
     ) -> io::Result<Self> {
-        let disk = Disk::open(state_dir.join("files"), bytes_max, metrics, is_in_memory)?;
+        let disk = Disk::open(state_dir.join("files"), bytes_max, Spare::ByFiles, metrics, is_in_memory)?;
         // Not by frequency: what was seen once and lately is all that it has to know.
         let seen = Cache::builder().max_capacity(SEEN_MAX).eviction_policy(EvictionPolicy::lru()).build();
         Ok(Self { disk, seen })
@@ -40,7 +40,7 @@ impl SecondTier {
 
     pub(super) async fn find(&self, source: &Source) -> Option<Body> {
         let (key, size) = (source.key, source.size);
-        let check = move |found: crate::disk::Unchecked| {
+        let check = move |found: Unchecked| {
             let is_right = found.bytes.len() as u64 == size && ContentHash::of(&found.bytes) == key.hash;
             is_right.then(|| Body::new(key, found.bytes.into(), Tier::Disk { is_stale: found.is_stale }))
         };

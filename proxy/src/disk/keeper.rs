@@ -63,7 +63,7 @@ impl<N: Name> Keeper<N> {
             Err(cause) => {
                 self.shared.report("write", &cause);
                 if matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-                    // The disk is smaller than the budget. Others write there too, our own routes for one.
+                    // The disk is smaller than the budget.
                     self.make_room(self.used.less());
                 }
                 DiskWrite::Failed
@@ -83,6 +83,9 @@ impl<N: Name> Keeper<N> {
         }
         let path = self.shared.path(&kept.name);
         path.parent().map_or(Ok(()), create_private)?;
+        if !self.shared.spare.is_left(&self.shared.root, kept.bytes.len() as u64) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.shared.root)?;
         file.write_all(&kept.bytes)?;
         let moving = self.shared.moving();

@@ -15,6 +15,7 @@
 //! logged and counted; what is kept here can always be had elsewhere.
 
 mod keeper;
+mod spare;
 mod sweep;
 
 use std::fmt::Debug;
@@ -32,6 +33,7 @@ use tokio::sync::Semaphore;
 use tracing::{error, warn};
 
 use self::keeper::{Keeper, Kept};
+pub(crate) use self::spare::Spare;
 pub(crate) use self::sweep::Room;
 use crate::metrics::{DiskRead, DiskUse, DiskWrite};
 
@@ -89,6 +91,7 @@ pub(crate) struct Disk<N> {
 struct Shared {
     root: PathBuf,
     bytes_max: u64,
+    spare: Spare,
     waiting_bytes: AtomicU64,
     /// How many there were. A file moves into place only if none came since it was asked for.
     purges: AtomicU64,
@@ -110,6 +113,7 @@ impl<N: Name> Disk<N> {
     pub(crate) fn open(
         root: PathBuf,
         bytes_max: u64,
+        spare: Spare,
         metrics: Arc<DiskUse>,
         is_in_memory: impl Fn(&N) -> bool + Send + 'static,
     ) -> io::Result<Self> {
@@ -118,6 +122,7 @@ impl<N: Name> Disk<N> {
         let shared = Arc::new(Shared {
             root,
             bytes_max,
+            spare,
             waiting_bytes: AtomicU64::new(0),
             purges: AtomicU64::new(0),
             moving: Mutex::new(()),

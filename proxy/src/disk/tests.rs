@@ -16,7 +16,8 @@ struct Opened {
 
 fn open(root: &Path, bytes_max: u64) -> Opened {
     let metrics = Arc::<DiskUse>::default();
-    let disk = Disk::open(root.to_owned(), bytes_max, Arc::clone(&metrics), |_| false).expect("a thread");
+    let disk = Disk::open(root.to_owned(), bytes_max, Spare::ByManifests, Arc::clone(&metrics), |_| false);
+    let disk = disk.expect("a thread");
     Opened { disk, metrics }
 }
 
