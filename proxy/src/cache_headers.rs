@@ -41,6 +41,8 @@ pub(crate) enum Served {
     Memory {
         is_stale: bool,
     },
+    /// From this machine's disk.
+    Disk,
     /// From the store, and kept.
     Stored {
         origin_ms: f64,
@@ -55,19 +57,29 @@ impl Served {
     pub(crate) fn label(self) -> CacheResult {
         match self {
             Self::Manifest => CacheResult::None,
-            Self::Memory { is_stale: false } => CacheResult::Hit,
+            Self::Memory { is_stale: false } | Self::Disk => CacheResult::Hit,
             Self::Memory { is_stale: true } => CacheResult::Stale,
             Self::Stored { .. } | Self::Passed { .. } => CacheResult::Origin,
         }
     }
 }
 
+const STALE: &str = "STALE";
+
+/// Where each way of serving stands in [`CacheHeaders::statuses`].
+const MANIFEST: usize = 0;
+const HIT: usize = 1;
+const HIT_STALE: usize = 2;
+const MISS: usize = 3;
+const PASS: usize = 4;
+const DISK: usize = 5;
+
 /// Speaks about caches in the name of this edge.
 #[derive(Debug, Clone)]
 pub(crate) struct CacheHeaders {
     name: HeaderValue,
-    /// `Cache-Status` (RFC 9211) of what needs no text of its own: from the manifest, from memory, stale, stored, passed.
-    statuses: [HeaderValue; 5],
+    /// `Cache-Status` (RFC 9211) of what needs no text of its own: from the manifest, from memory, stale, stored, passed, from disk.
+    statuses: [HeaderValue; 6],
 }
 
 impl CacheHeaders {
@@ -82,17 +94,24 @@ impl CacheHeaders {
             says("; hit; detail=stale"),
             says("; fwd=miss; stored"),
             says("; fwd=bypass"),
+            says("; hit; detail=disk"),
         ];
         Self { name: says(""), statuses }
     }
 
     pub(crate) fn tell(&self, headers: &mut HeaderMap, served: Served) {
         let (x_cache, status, timing) = match served {
-            Served::Manifest => ("HIT", 0, "cache;desc=hit"),
-            Served::Memory { is_stale: false } => ("HIT", 1, "cache;desc=hit"),
-            Served::Memory { is_stale: true } => ("STALE", 2, "cache;desc=stale"),
-            Served::Stored { .. } => ("MISS", 3, "cache;desc=miss"),
-            Served::Passed { .. } => ("MISS", 4, "cache;desc=pass"),
+            Served::Manifest => ("HIT", MANIFEST, "cache;desc=hit"),
+            Served::Memory { is_stale: false } => ("HIT", HIT, "cache;desc=hit"),
+            Served::Memory { is_stale: true } => (STALE, HIT_STALE, "cache;desc=stale"),
+            Served::Disk => ("HIT", DISK, "cache;desc=disk"),
+            Served::Stored { .. } => ("MISS", MISS, "cache;desc=miss"),
+            Served::Passed { .. } => ("MISS", PASS, "cache;desc=pass"),
+        };
+        let (x_cache, status) = match (is_marked_stale(headers), status) {
+            (true, MANIFEST | HIT | DISK) => (STALE, HIT_STALE),
+            (true, from_store) => (STALE, from_store),
+            (false, status) => (x_cache, status),
         };
         headers.insert(X_CACHE, HeaderValue::from_static(x_cache));
         headers.insert(X_SERVED_BY, self.name.clone());
@@ -100,7 +119,7 @@ impl CacheHeaders {
         let origin_ms = match served {
             Served::Stored { origin_ms } => Some(origin_ms),
             Served::Passed { origin_ms } => origin_ms,
-            Served::Manifest | Served::Memory { .. } => None,
+            Served::Manifest | Served::Memory { .. } | Served::Disk => None,
         };
         let timing = match origin_ms {
             None => Ok(HeaderValue::from_static(timing)),
@@ -108,6 +127,15 @@ impl CacheHeaders {
         };
         headers.extend(timing.ok().map(|timing| (SERVER_TIMING, timing)));
     }
+}
+
+/// Notes that an answer is out of date however its bytes are had, before that is told.
+pub(crate) fn mark_stale(headers: &mut HeaderMap) {
+    headers.insert(X_CACHE, HeaderValue::from_static(STALE));
+}
+
+pub(crate) fn is_marked_stale(headers: &HeaderMap) -> bool {
+    headers.get(X_CACHE).is_some_and(|told| *told == STALE)
 }
 
 /// For how long a file has been in memory, and how often it was sent from there.
@@ -230,6 +258,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_out_of_date_is_stale_wherever_its_bytes_come_from() {
+        let teller = CacheHeaders::new(&"paris".parse().expect("a name"));
+        for (served, status) in [
+            (Served::Manifest, "paris; hit; detail=stale"),
+            (Served::Memory { is_stale: false }, "paris; hit; detail=stale"),
+            (Served::Stored { origin_ms: 1.0 }, "paris; fwd=miss; stored"),
+            (Served::Passed { origin_ms: None }, "paris; fwd=bypass"),
+        ] {
+            let mut headers = HeaderMap::new();
+            mark_stale(&mut headers);
+            teller.tell(&mut headers, served);
+            assert_eq!(
+                (&headers[X_CACHE], &headers[CACHE_STATUS]),
+                (&HeaderValue::from_static("STALE"), &HeaderValue::from_static(status))
+            );
+        }
+    }
+
+    #[test]
     fn every_way_of_serving_is_told_in_all_headers() {
         let teller = CacheHeaders::new(&"paris".parse().expect("a name"));
         let told = |served| {
@@ -245,6 +292,7 @@ mod tests {
                 Served::Memory { is_stale: true },
                 ["STALE", "paris", "paris; hit; detail=stale", "cache;desc=stale"],
             ),
+            (Served::Disk, ["HIT", "paris", "paris; hit; detail=disk", "cache;desc=disk"]),
             (
                 Served::Stored { origin_ms: 1.25 },
                 ["MISS", "paris", "paris; fwd=miss; stored", "cache;desc=miss, origin;dur=1.2"],

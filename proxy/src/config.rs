@@ -28,7 +28,7 @@ pub struct Config {
     /// For the texts of error pages only; the api knows which hostname is whose.
     pub base_domain: BaseDomain,
     pub store: StoreConfig,
-    /// Holds the routes, so that a restart without the api still knows every hostname.
+    /// Holds what a restart without the api and the store has to know: routes, manifests, and files if they are to be.
     pub state_dir: PathBuf,
     /// Worker threads; 0 means one per core.
     pub threads: usize,
@@ -39,13 +39,17 @@ pub struct Config {
     pub cdn: CdnConfig,
 }
 
-/// What an edge keeps in memory of the store.
+/// What an edge keeps of the store.
 #[derive(Debug, Clone, Copy)]
 pub struct CacheConfig {
-    /// For all files together.
+    /// For all files together, in memory.
     pub memory_bytes: u64,
     /// Larger files are streamed past the cache, and so is what needs more than a quarter of it.
     pub object_bytes_max: u64,
+    /// For files in the state folder, where they survive a restart; 0 is off.
+    pub disk_bytes: u64,
+    /// For manifests in the state folder; 0 is off.
+    pub manifests_disk_bytes: u64,
 }
 
 /// Who is in front of the edge, and what it calls itself there.
@@ -175,6 +179,8 @@ impl CacheConfig {
         Self {
             memory_bytes: env.parsed::<ByteSize>("LOGGIA_PROXY_CACHE_BYTES", "256MiB").0,
             object_bytes_max: env.parsed::<ByteSize>("LOGGIA_PROXY_CACHE_OBJECT_BYTES", "16MiB").0,
+            disk_bytes: env.parsed::<ByteSize>("LOGGIA_PROXY_CACHE_DISK_BYTES", "0").0,
+            manifests_disk_bytes: env.parsed::<ByteSize>("LOGGIA_PROXY_MANIFESTS_DISK_BYTES", "512MiB").0,
         }
     }
 }

@@ -151,10 +151,10 @@ impl Edge {
         }
         let stop_events = CancellationToken::new();
         let _stop_events = stop_events.clone().drop_guard();
-        let (handed_over, journal_of) = (ending.handed_over.clone(), Arc::clone(&service));
+        let (handed_over, disk_of) = (ending.handed_over.clone(), Arc::clone(&service));
         runtime.handle().spawn(async move {
             handed_over.cancelled().await;
-            journal_of.routes.hand_over_journal();
+            disk_of.hand_over_disk();
         });
         runtime.handle().spawn(events::follow(api, Arc::clone(&service), stop_events));
         let serving = listen::serve(app, service, gate, endpoints, ending, handover_drain);
@@ -204,9 +204,14 @@ impl Prepared {
         let access_log = AccessLog::start(&config.access_log, Arc::clone(&metrics))
             .context("starting the thread that writes the access log")?;
         let origin = Arc::new(Origin::new(&config.store)?);
-        let bodies = Bodies::new(&config.cache, Arc::clone(&origin), Arc::clone(&metrics));
+        let bodies =
+            Bodies::open(&config.cache, &config.state_dir, Arc::clone(&origin), Arc::clone(&metrics))
+                .context("starting the thread that writes files")?;
         let store = Store::connect(&config.store);
-        let manifests = Manifests::new(store.clone(), Arc::clone(&metrics));
+        let manifests_bytes = config.cache.manifests_disk_bytes;
+        let manifests =
+            Manifests::open(store.clone(), &config.state_dir, manifests_bytes, Arc::clone(&metrics))
+                .context("starting the thread that writes manifests")?;
         let state_dir = config.state_dir.clone();
         let (journal, kept) = tokio::task::spawn_blocking(move || Journal::open(&state_dir))
             .await?

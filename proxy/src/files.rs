@@ -38,6 +38,13 @@ pub(crate) enum Sent {
     PastCache(Box<Fetch>),
 }
 
+/// Where all of a file was had at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    Memory,
+    Disk,
+}
+
 impl EdgeService {
     pub(crate) async fn send_file(
         &self,
@@ -47,13 +54,19 @@ impl EdgeService {
     ) -> pingora::Result<Sent> {
         let found = match plan.range {
             Some(_) if plan.source.size > WHOLE_FOR_A_PART_BYTES_MAX => {
-                self.bodies.find(&plan.source.key).map_or(Found::Elsewhere, Found::Memory)
+                self.bodies.get_kept(&plan.source).await
             }
             _ => self.bodies.get(&plan.source),
         };
         match found {
-            Found::Memory(body) => self.send_from_memory(plan, &body, session, record).await,
-            Found::Coming(reader) => self.send_while_it_comes(plan, reader, session, record).await,
+            Found::Memory(body) => self.send_whole(plan, &body, From::Memory, session, record).await,
+            Found::Coming(reader) => {
+                let asked = Instant::now();
+                match reader.kept().await {
+                    Some(body) => self.send_whole(plan, &body, From::Disk, session, record).await,
+                    None => self.send_while_it_comes(plan, reader, asked, session, record).await,
+                }
+            }
             Found::Elsewhere => {
                 let FilePlan { mut head, source, range, .. } = plan;
                 self.cache_headers.tell(&mut head.headers, Served::Passed { origin_ms: None });
@@ -63,10 +76,11 @@ impl EdgeService {
         Ok(Sent::Done)
     }
 
-    async fn send_from_memory(
+    async fn send_whole(
         &self,
         plan: FilePlan,
         body: &Arc<Body>,
+        from: From,
         session: &mut ServerSession,
         record: &mut Record,
     ) -> pingora::Result<()> {
@@ -78,6 +92,10 @@ impl EdgeService {
             let payload = Payload::File(Arc::downgrade(body));
             self.answers.keep(Answer::new(key, head.status, head.headers.clone(), payload, resolved, rule));
         }
+        if from == From::Disk && !body.is_stale() {
+            // Whoever comes next has it from memory.
+            self.cache_headers.tell(&mut head.headers, Served::Disk);
+        }
         cache_headers::count(&mut head.headers, body.age_secs(Instant::now()), self.bodies.hit(body));
         send(session, record.id, head, part(&body.bytes, plan.range)).await
     }
@@ -86,10 +104,10 @@ impl EdgeService {
         &self,
         plan: FilePlan,
         mut reader: Reader,
+        asked: Instant,
         session: &mut ServerSession,
         record: &mut Record,
     ) -> pingora::Result<()> {
-        let asked = Instant::now();
         record.cache = Served::Stored { origin_ms: 0.0 }.label();
         // Until the first piece is there, the answer can still be another one.
         let first = match plan.range {

@@ -11,7 +11,7 @@
 //!   admission   whose request it is, and whether there were too many
 //!   request     limits, and whom a request is for
 //!   routes/     hostname -> route: the api, its events, and a file for when it is away
-//!   manifests   deployment -> manifest, from the store
+//!   manifests   deployment -> manifest, from the store; kept in memory and, with disk/, across a restart
 //!   (loggia-serve)  site + request -> answer; pure
 //!   parts       several ranges of one file in one answer
 //!   hints       what a page needs, named before it is fetched
@@ -36,6 +36,7 @@ mod cache_headers;
 mod client_address;
 pub mod config;
 mod connection;
+mod disk;
 mod edge;
 mod fetch;
 mod files;

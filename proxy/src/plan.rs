@@ -1,6 +1,7 @@
 //! What becomes of a request: look up its site, ask the rules of serving, and say what has to be done.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -9,11 +10,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use loggia_serve::decide::{ByteRange, Content, Extent};
 use loggia_serve::pages::Page;
 use loggia_serve::respond::{Body, Response, respond};
-use loggia_serve::{Policy, RequestHead, Target, head};
+use loggia_serve::{Policy, RequestHead, Site, Target, head};
 use loggia_types::hostname::HostnameKind;
 use loggia_types::route::Route;
 use loggia_types::rules::Scheme;
-use loggia_types::{CountryCode, Hostname};
+use loggia_types::{CountryCode, DeploymentRef, Hostname};
 use pingora::http::RequestHeader;
 use tracing::{error, warn};
 
@@ -48,6 +49,13 @@ pub(crate) enum Plan {
     Fetch(Box<Fetch>),
     /// Several ranges, fetched one after another.
     Parts(Box<PartsPlan>),
+}
+
+/// A deployment, ready to answer.
+struct Shown {
+    site: Arc<Site>,
+    /// The route that names it, when the hostname's present one names another.
+    before: Option<Arc<Route>>,
 }
 
 /// How an answer is remembered for whoever asks the same.
@@ -98,30 +106,65 @@ impl EdgeService {
         if Target::parse(target).is_ok_and(|target| target.is_reserved()) {
             return Plan::page(Page::not_found(), &head.headers);
         }
-        let resolved = match self.routes.resolve(&hostname).await {
+        let mut resolved = match self.routes.resolve(&hostname).await {
             Resolution::Found(resolved) => resolved,
             Resolution::Unknown => {
                 return Plan::page(Page::unknown_host(&hostname, &self.base_domain), &head.headers);
             }
             Resolution::Unavailable => return Plan::page(Page::routes_unavailable(), &head.headers),
         };
-        let route = &resolved.route;
-        record.route = Some(Arc::clone(route));
-        let Some(deployment) = route.deployment() else {
+        record.route = Some(Arc::clone(&resolved.route));
+        let Some(deployment) = resolved.route.deployment() else {
             return Plan::page(Page::no_deployment(&hostname), &head.headers);
         };
-        match self.manifests.get(deployment).await {
-            Ok(site) => {
-                let (method, headers) = (&head.method, &head.headers);
-                let (host, scheme) = (hostname.as_str(), visit.scheme);
-                let country = visit.country.as_ref().map(CountryCode::as_str);
-                let request = RequestHead { method, target, headers, scheme, host, country };
-                let response = respond(&site, &self.policy(route), request);
-                record.rule.clone_from(&response.rule);
-                self.obey(response, head, visit, &resolved)
-            }
-            Err(error) => Plan::page(manifest_page(&hostname, &error), &head.headers),
+        let shown = match self.shown(&resolved, deployment).await {
+            Ok(shown) => shown,
+            Err(error) => return Plan::page(manifest_page(&hostname, &error), &head.headers),
+        };
+        let is_outdated = shown.before.is_some();
+        if let Some(before) = shown.before {
+            self.observer.metrics.answers_outdated.fetch_add(1, Ordering::Relaxed);
+            record.route = Some(Arc::clone(&before));
+            resolved = Resolved { route: before, is_confirmed: false, ..resolved };
         }
+        let (method, headers) = (&head.method, &head.headers);
+        let (host, scheme) = (hostname.as_str(), visit.scheme);
+        let country = visit.country.as_ref().map(CountryCode::as_str);
+        let request = RequestHead { method, target, headers, scheme, host, country };
+        let mut response = respond(&shown.site, &self.policy(&resolved.route), request);
+        record.rule.clone_from(&response.rule);
+        if is_outdated {
+            cache_headers::mark_stale(&mut response.parts.headers);
+        }
+        self.obey(response, head, visit, &resolved)
+    }
+
+    /// What a hostname shows: its deployment, or the one before for as long as the manifest of that one cannot be read
+    /// and nobody has seen it.
+    async fn shown(
+        &self,
+        resolved: &Resolved,
+        deployment: DeploymentRef,
+    ) -> Result<Shown, Arc<ManifestError>> {
+        let Resolved { route, slot, .. } = resolved;
+        if slot.shown_before(route).is_some() {
+            let newest = self.manifests.get_soon(deployment).await;
+            // Looked up again: meanwhile another visitor may have been shown the newest.
+            if !matches!(newest, Some(Ok(_)))
+                && let Some(before) = slot.shown_before(route)
+                && let Some(of_before) = before.deployment()
+                && let Some(Ok(site)) = self.manifests.get_soon(of_before).await
+            {
+                if let Some(Err(error)) = newest {
+                    let hostname = &route.hostname;
+                    warn!(%hostname, error = %error, "The manifest for {hostname} could not be read, what it showed before is shown on");
+                }
+                return Ok(Shown { site, before: Some(before) });
+            }
+        }
+        let site = self.manifests.get(deployment).await?;
+        slot.show(route);
+        Ok(Shown { site, before: None })
     }
 
     /// Turns a response into an answer, or into what has to be fetched for it.
@@ -168,6 +211,10 @@ impl EdgeService {
 fn keep(response: &Response<'_>, head: &RequestHeader, visit: Visit, resolved: &Resolved) -> Option<Keep> {
     let target = head.raw_path();
     let is_confirmed = resolved.is_confirmed || visit.audience == Audience::Public;
+    if cache_headers::is_marked_stale(&response.parts.headers) {
+        // The next visitor may be shown the newer one.
+        return None;
+    }
     if !response.is_repeatable || !is_confirmed || head.method != Method::GET || !target.starts_with(b"/") {
         return None;
     }
@@ -191,7 +238,7 @@ fn manifest_page(hostname: &Hostname, error: &Arc<ManifestError>) -> Page {
             error!(%hostname, error = %error, "{hostname} shows a deployment that the store does not have");
             Page::deployment_missing()
         }
-        ManifestError::Slow(_) | ManifestError::Store(_) => {
+        ManifestError::Slow(_) | ManifestError::Store(_) | ManifestError::Abandoned(_) => {
             warn!(%hostname, error = %error, "The manifest for {hostname} could not be read");
             Page::store_unavailable()
         }

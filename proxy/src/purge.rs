@@ -1,4 +1,4 @@
-//! Purges: files of a project leave the memory, or count as stale.
+//! Purges: files of a project leave memory and disk, or count as stale.
 //!
 //! Nothing that is cached here can be wrong, since it is found by its content; a purge only says that it has to be fetched
 //! again. So no record is kept of which keys a file was sent with: what a purge names is looked up when it comes, in the
@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use loggia_serve::respond::{Body, respond};
@@ -15,19 +16,29 @@ use loggia_types::purge::{KeyOwner, Purge, PurgeScope, PurgeUrl, SurrogateKey};
 use loggia_types::route::Route;
 use loggia_types::rules::Scheme;
 use loggia_types::{DeploymentRef, ProjectId};
-use tracing::debug;
+use tracing::{debug, warn};
 
-use crate::bodies::BodyKey;
+use crate::bodies::{BodyKey, Meant};
 use crate::cache_headers;
 use crate::service::EdgeService;
+
+/// The events behind a purge are promotes, which no disk may hold up for longer.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl EdgeService {
     /// Acts on a purge that the api tells of.
     pub(crate) async fn purge(self: Arc<Self>, project_id: ProjectId, purge: Purge) {
         let routes = self.routes.of_project(project_id).await;
         // A site of 100,000 files is looked through in less than a second, but not while a visitor waits.
-        let purged = tokio::task::spawn_blocking(move || self.purge_files(project_id, &routes, &purge)).await;
-        debug!(%project_id, ?purged, "A purge of {project_id} found {purged:?} files in memory");
+        let purging = tokio::task::spawn_blocking(move || self.purge_files(project_id, &routes, &purge));
+        match tokio::time::timeout(WAIT_MAX, purging).await {
+            Ok(purged) => {
+                debug!(%project_id, ?purged, "A purge of {project_id} found {purged:?} files in memory");
+            }
+            Err(_) => {
+                warn!(%project_id, "A purge of {project_id} goes on in the background: the disk is slow");
+            }
+        }
     }
 
     fn purge_files(&self, project_id: ProjectId, routes: &[Arc<Route>], purge: &Purge) -> usize {
@@ -37,7 +48,7 @@ impl EdgeService {
             PurgeScope::Urls(_) => false,
         };
         if is_all {
-            return self.bodies.purge(|key| key.project_id == project_id, purge.soft);
+            return self.bodies.purge(&Meant::Project(project_id), purge.soft);
         }
         let mut named = HashSet::new();
         match &purge.scope {
@@ -49,7 +60,7 @@ impl EdgeService {
                 urls.iter().for_each(|url| self.add_file_of_url(routes, url, &mut named));
             }
         }
-        self.bodies.purge(|key| named.contains(key), purge.soft)
+        self.bodies.purge(&Meant::Files(named), purge.soft)
     }
 
     fn add_files_of_key(
@@ -60,7 +71,7 @@ impl EdgeService {
         into: &mut HashSet<BodyKey>,
     ) {
         if let Some(KeyOwner::Deployment(deployment_id)) = key.owner() {
-            let site = self.manifests.find_known(&DeploymentRef { project_id, deployment_id });
+            let site = self.manifests.find_kept(&DeploymentRef { project_id, deployment_id });
             return site.iter().for_each(|site| add_all_files(project_id, site, into));
         }
         for route in routes {
@@ -104,7 +115,7 @@ impl EdgeService {
     }
 
     fn site_of(&self, route: &Route) -> Option<Arc<Site>> {
-        self.manifests.find_known(&route.deployment()?)
+        self.manifests.find_kept(&route.deployment()?)
     }
 
     /// What a visitor without any wishes gets: the headers, and the file.

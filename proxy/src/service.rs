@@ -71,6 +71,13 @@ impl Ctx {
 }
 
 impl EdgeService {
+    /// What is in the state folder is another process' to change from here on.
+    pub(crate) fn hand_over_disk(&self) {
+        self.routes.hand_over_journal();
+        self.manifests.hand_over();
+        self.bodies.hand_over();
+    }
+
     async fn send_parts(
         &self,
         mut plan: PartsPlan,

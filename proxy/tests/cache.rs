@@ -278,7 +278,7 @@ async fn a_scan_of_cold_files_leaves_hot_ones_in_memory() {
     let mut files: Vec<(&str, &[u8])> = vec![("index.html", b"home")];
     files.extend(contents.iter().map(|(path, content)| (path.as_str(), content.as_slice())));
     // Room for 100 files of 10 KB.
-    let cache = CacheConfig { memory_bytes: 1_100_000, object_bytes_max: 100_000 };
+    let cache = CacheConfig { memory_bytes: 1_100_000, object_bytes_max: 100_000, ..CacheConfig::default() };
     let world = World::with(|config, _| config.cache = cache).await;
     world.publish(1, &files).await;
     let mut connection = Connection::open(world.edge.addr).await;
@@ -302,7 +302,8 @@ async fn a_scan_of_cold_files_leaves_hot_ones_in_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_larger_than_the_cache_takes_streams_past_it() {
     let large = vec![7; 3_000_000];
-    let cache = CacheConfig { memory_bytes: 1_000_000, object_bytes_max: 1_000_000 };
+    let cache =
+        CacheConfig { memory_bytes: 1_000_000, object_bytes_max: 1_000_000, ..CacheConfig::default() };
     let world = World::with(|config, _| config.cache = cache).await;
     world.publish(1, &[("index.html", b"home"), ("large.bin", &large)]).await;
     for _ in 0..2 {

@@ -127,7 +127,7 @@ impl Admin {
 
     async fn gauges(&self) -> Gauges {
         let routes = self.edge.routes.count().await;
-        let (manifests, manifests_bytes) = self.edge.manifests.size().await;
+        let (manifests, manifests_bytes) = self.edge.manifests.size();
         let (bodies, bodies_bytes) = self.edge.bodies.size();
         let (answers, answers_bytes) = self.edge.answers.size();
         Gauges {

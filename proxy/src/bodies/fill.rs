@@ -1,4 +1,4 @@
-//! One object on its way from the store to everybody who asked for it.
+//! One object on its way from the disk or the store to everybody who asked for it.
 //!
 //! It is read by a task of its own into pieces that all readers share. The last piece is kept back until the hash of the
 //! whole is right, so no reader ever takes wrong bytes for a whole file, and only right ones are kept.
@@ -15,7 +15,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use super::{Body, Inner, Source};
+use super::{Begin, Body, Inner, Source, Tier};
 use crate::metrics::OriginFault;
 use crate::origin::{Origin, ReadError, Reading};
 
@@ -51,7 +51,14 @@ impl Fill {
     }
 
     fn end(&self, end: Result<Arc<Body>, ReadError>) {
-        self.state().end.get_or_insert(end);
+        {
+            let mut state = self.state();
+            if let (Ok(body), true) = (&end, state.pieces.is_empty()) {
+                // Off the disk it comes in one piece.
+                state.pieces.push(body.bytes.clone());
+            }
+            state.end.get_or_insert(end);
+        }
         self.changed.notify_waiters();
     }
 }
@@ -65,6 +72,23 @@ pub(crate) struct Reader {
 impl Reader {
     pub(super) fn new(fill: Arc<Fill>) -> Self {
         Self { fill, seen: 0 }
+    }
+
+    /// Waits until anything is known. Gives all of it if it was on disk.
+    pub(crate) async fn kept(&self) -> Option<Arc<Body>> {
+        loop {
+            let mut changed = pin!(self.fill.changed.notified());
+            changed.as_mut().enable();
+            {
+                let state = self.fill.state();
+                match &state.end {
+                    Some(Ok(body)) => return Some(body).filter(|body| body.is_from_disk()).cloned(),
+                    None if state.pieces.is_empty() => {}
+                    Some(Err(_)) | None => return None,
+                }
+            }
+            changed.await;
+        }
     }
 
     /// The next piece; `None` after the last one, which only comes when all of it is right.
@@ -101,12 +125,26 @@ impl Reader {
 }
 
 /// Fetches and keeps an object.
-pub(super) async fn run(inner: Arc<Inner>, fill: Arc<Fill>, source: Source, coming: OwnedSemaphorePermit) {
+pub(super) async fn run(
+    inner: Arc<Inner>,
+    fill: Arc<Fill>,
+    source: Source,
+    begin: Begin,
+    coming: OwnedSemaphorePermit,
+) {
     let ending = Ending { inner: &inner, fill: &fill, source: &source };
-    let end = fetch(&inner, &fill, &source).await;
-    let end = end.map(|bytes| Arc::new(Body::new(source.key, bytes)));
+    let end = match inner.find_on_disk(&source, begin).await {
+        Some(body) => Ok(body),
+        None => fetch(&inner, &fill, &source).await.map(|bytes| Body::new(source.key, bytes, Tier::Store)),
+    };
+    let end = end.map(Arc::new);
     match &end {
-        Ok(body) => inner.memory.insert(source.key, Arc::clone(body)),
+        Ok(body) => {
+            inner.memory.insert(source.key, Arc::clone(body));
+            if !body.is_from_disk() {
+                inner.fetched(body, begin);
+            }
+        }
         Err(error) => {
             let key = source.object.as_str();
             inner.metrics.origin_fault(error.kind);

@@ -1,12 +1,16 @@
-//! The bytes of files in memory, by what they are: never another content under one key, so nothing here can be stale.
+//! The bytes of files, by what they are: never another content under one key, so nothing here can be stale.
 //!
+//! They are in memory, and if the operator wants it on disk ([`second_tier`]).
 //! Every object is fetched once, however many ask for it ([`fill`]), and is only kept when it is what the manifest says.
 //! The cache admits by how often something is asked for (W-TinyLFU), so a crawler that reads every file once pushes out
 //! no file that visitors want.
 
 mod fill;
+mod second_tier;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -20,7 +24,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::fill::Fill;
 pub(crate) use self::fill::Reader;
+use self::second_tier::SecondTier;
 use crate::config::CacheConfig;
+use crate::disk::Purged;
 use crate::metrics::Metrics;
 use crate::origin::Origin;
 
@@ -73,21 +79,68 @@ pub(crate) struct Body {
     hits: AtomicU64,
     /// A soft purge: still served, and fetched anew by the next who asks.
     is_stale: AtomicBool,
+    tier: Tier,
+    /// It is on disk, or on its way there.
+    is_kept: AtomicBool,
+}
+
+/// Where a body came into memory from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tier {
+    Store,
+    Disk { is_stale: bool },
 }
 
 impl Body {
-    fn new(key: BodyKey, bytes: Bytes) -> Self {
-        let (hits, is_stale) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { key, bytes, stored_at: Instant::now(), hits, is_stale }
+    fn new(key: BodyKey, bytes: Bytes, tier: Tier) -> Self {
+        let is_stale = tier == Tier::Disk { is_stale: true };
+        Self {
+            key,
+            bytes,
+            stored_at: Instant::now(),
+            hits: AtomicU64::new(0),
+            is_stale: AtomicBool::new(is_stale),
+            tier,
+            is_kept: AtomicBool::new(tier != Tier::Store),
+        }
     }
 
-    /// Seconds since it came from the store.
+    /// Seconds since it came into memory.
     pub(crate) fn age_secs(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.stored_at).as_secs()
     }
 
     pub(crate) fn is_stale(&self) -> bool {
         self.is_stale.load(Ordering::Relaxed)
+    }
+
+    fn is_from_disk(&self) -> bool {
+        matches!(self.tier, Tier::Disk { .. })
+    }
+
+    /// Notes that it is written to the disk. Tells whether that was known already.
+    fn begin_keeping(&self) -> bool {
+        self.is_kept.swap(true, Ordering::Relaxed)
+    }
+
+    fn keeping_failed(&self) {
+        self.is_kept.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Which files a purge means.
+#[derive(Debug)]
+pub(crate) enum Meant {
+    Project(ProjectId),
+    Files(HashSet<BodyKey>),
+}
+
+impl Meant {
+    fn contains(&self, key: &BodyKey) -> bool {
+        match self {
+            Self::Project(project_id) => key.project_id == *project_id,
+            Self::Files(keys) => keys.contains(key),
+        }
     }
 }
 
@@ -106,6 +159,7 @@ pub(crate) struct Bodies {
 
 struct Inner {
     memory: Cache<BodyKey, Arc<Body>, RandomState>,
+    second_tier: Option<SecondTier>,
     fills: Mutex<HashMap<BodyKey, Arc<Fill>>>,
     origin: Arc<Origin>,
     /// Of [`PERMIT_BYTES`] each.
@@ -116,15 +170,28 @@ struct Inner {
 }
 
 impl Bodies {
-    pub(crate) fn new(config: &CacheConfig, origin: Arc<Origin>, metrics: Arc<Metrics>) -> Self {
+    /// With the second tier in the state folder, if there is to be one.
+    pub(crate) fn open(
+        config: &CacheConfig,
+        state_dir: &Path,
+        origin: Arc<Origin>,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
         let weight = |_: &BodyKey, body: &Arc<Body>| {
             u32::try_from(body.bytes.len() as u64 + OVERHEAD_BYTES).unwrap_or(u32::MAX)
         };
+        let memory = Cache::builder()
+            .max_capacity(config.memory_bytes)
+            .weigher(weight)
+            .build_with_hasher(RandomState::default());
+        let in_memory = memory.clone();
+        let second_tier = || {
+            let metrics = Arc::clone(&metrics.disk_bodies);
+            SecondTier::open(state_dir, config.disk_bytes, metrics, move |key| in_memory.contains_key(key))
+        };
         let inner = Inner {
-            memory: Cache::builder()
-                .max_capacity(config.memory_bytes)
-                .weigher(weight)
-                .build_with_hasher(RandomState::default()),
+            memory,
+            second_tier: (config.disk_bytes > 0).then(second_tier).transpose()?,
             fills: Mutex::default(),
             origin,
             coming: Arc::new(Semaphore::new(permits(config.memory_bytes / 4))),
@@ -132,7 +199,7 @@ impl Bodies {
             object_bytes_max: config.object_bytes_max.min(config.memory_bytes / 4),
             metrics,
         };
-        Self { inner: Arc::new(inner) }
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The bytes, if they are in memory.
@@ -140,16 +207,28 @@ impl Bodies {
         self.inner.memory.get(key)
     }
 
-    /// The bytes, from memory or from the store, which is asked once however many want them.
+    /// The bytes, from memory, from disk or from the store, which are asked once however many want them.
     pub(crate) fn get(&self, source: &Source) -> Found {
         match self.inner.memory.get(&source.key) {
             Some(body) => {
                 if body.is_stale() {
-                    drop(self.fill(source));
+                    // On disk there is no other.
+                    drop(self.fill(source, Begin::AtStore));
                 }
                 Found::Memory(body)
             }
-            None => self.fill(source),
+            None => self.fill(source, Begin::OnDisk),
+        }
+    }
+
+    /// As [`Bodies::get`], where the whole is not worth a fetch.
+    pub(crate) async fn get_kept(&self, source: &Source) -> Found {
+        if let Some(body) = self.find(&source.key) {
+            return Found::Memory(body);
+        }
+        match &self.inner.second_tier {
+            Some(tier) if tier.has(source).await => self.get(source),
+            _ => Found::Elsewhere,
         }
     }
 
@@ -158,14 +237,25 @@ impl Bodies {
         let hits = body.hits.fetch_add(1, Ordering::Relaxed) + 1;
         if hits < TOUCH_EVERY || hits.is_multiple_of(TOUCH_EVERY) {
             self.inner.memory.get(&body.key);
+            self.inner.second_tier.iter().for_each(|tier| tier.asked_again(body));
         }
         hits
     }
 
-    /// Drops what `is_meant`, or makes it count as stale. Gives how many there were.
-    pub(crate) fn purge(&self, is_meant: impl Fn(&BodyKey) -> bool, soft: bool) -> usize {
+    /// Drops what is meant, or makes it count as stale. Gives how many there were in memory. Blocks.
+    pub(crate) fn purge(&self, meant: &Meant, soft: bool) -> usize {
+        let purged = self.purge_memory(meant, soft);
+        if let Some(tier) = &self.inner.second_tier {
+            tier.purge(meant, if soft { Purged::Stale } else { Purged::Removed });
+            // What came from there meanwhile.
+            self.purge_memory(meant, soft);
+        }
+        purged
+    }
+
+    fn purge_memory(&self, meant: &Meant, soft: bool) -> usize {
         let mut purged = 0;
-        for (key, body) in self.inner.memory.iter().filter(|(key, _)| is_meant(key)) {
+        for (key, body) in self.inner.memory.iter().filter(|(key, _)| meant.contains(key)) {
             purged += 1;
             // Also what is dropped: somebody may hold it still.
             body.is_stale.store(true, Ordering::Relaxed);
@@ -174,6 +264,11 @@ impl Bodies {
             }
         }
         purged
+    }
+
+    /// Another process writes to the disk from here on.
+    pub(crate) fn hand_over(&self) {
+        self.inner.second_tier.iter().for_each(SecondTier::hand_over);
     }
 
     /// The budget.
@@ -188,7 +283,7 @@ impl Bodies {
     }
 
     /// Joins the fetch of an object, or begins it.
-    fn fill(&self, source: &Source) -> Found {
+    fn fill(&self, source: &Source, begin: Begin) -> Found {
         let mut fills = self.inner.fills();
         if let Some(fill) = fills.get(&source.key) {
             return Found::Coming(Reader::new(Arc::clone(fill)));
@@ -202,8 +297,9 @@ impl Bodies {
         fills.insert(source.key, Arc::clone(&fill));
         drop(fills);
         // A task of its own: the visitor who started it may leave, others wait for the same bytes.
+        let fill_it = fill::run(Arc::clone(&self.inner), Arc::clone(&fill), source.clone(), begin, coming);
         // Boxed: starting a task moves it about several times.
-        tokio::spawn(Box::pin(fill::run(Arc::clone(&self.inner), Arc::clone(&fill), source.clone(), coming)));
+        tokio::spawn(Box::pin(fill_it));
         Found::Coming(Reader::new(fill))
     }
 
@@ -217,7 +313,30 @@ impl Bodies {
     }
 }
 
+/// Where a fetch looks first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    OnDisk,
+    AtStore,
+}
+
 impl Inner {
+    async fn find_on_disk(&self, source: &Source, begin: Begin) -> Option<Body> {
+        match (&self.second_tier, begin) {
+            (Some(tier), Begin::OnDisk) => tier.find(source).await,
+            _ => None,
+        }
+    }
+
+    /// Keeps what came from the store.
+    fn fetched(&self, body: &Body, begin: Begin) {
+        match (&self.second_tier, begin) {
+            (Some(tier), Begin::OnDisk) => tier.fetched(body),
+            (Some(tier), Begin::AtStore) => tier.asked_again(body),
+            (None, _) => {}
+        }
+    }
+
     fn fills(&self) -> std::sync::MutexGuard<'_, HashMap<BodyKey, Arc<Fill>>> {
         self.fills.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -60,6 +60,7 @@ impl Collector for Exposition {
         self.requests(&mut out)?;
         self.origin(&mut out)?;
         self.lookups(&mut out)?;
+        self.disks(&mut out)?;
         self.connections(&mut out)?;
         self.process(&mut out)
     }
@@ -145,11 +146,34 @@ impl Exposition {
             "result",
             &self.metrics.manifest_reads,
         )?;
+        out.counter(
+            "loggia_proxy_answers_outdated",
+            "Answers by the deployment before, since the manifest of the present one could not be read",
+            self.metrics.answers_outdated.load(Ordering::Relaxed),
+        )?;
         let is_connected = self.metrics.events_connected.load(Ordering::Relaxed);
         let help = "1 while the api's event stream is followed";
         out.gauge("loggia_proxy_events_connected", help, u64::from(is_connected))?;
         let position = self.metrics.events_position.load(Ordering::Relaxed);
         out.gauge("loggia_proxy_events_position", "Position of the last event seen", position)
+    }
+
+    fn disks(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let disks = [("manifests", &self.metrics.disk_manifests), ("cache", &self.metrics.disk_bodies)];
+        for (what, disk) in disks {
+            let name = |end: &str| format!("loggia_proxy_{what}_disk_{end}");
+            let gauges = [
+                ("files", "Files that are kept on disk", &disk.files),
+                ("bytes", "Disk that they use", &disk.bytes),
+                ("max_bytes", "Disk that they may use; 0 when nothing is kept there", &disk.bytes_max),
+            ];
+            for (end, help, gauge) in gauges {
+                out.gauge(&name(end), help, gauge.load(Ordering::Relaxed))?;
+            }
+            out.counters(&name("reads"), "Files looked for on disk", "result", &disk.reads)?;
+            out.counters(&name("writes"), "Files for the disk", "result", &disk.writes)?;
+        }
+        Ok(())
     }
 
     fn connections(&self, out: &mut Writer<'_>) -> fmt::Result {

@@ -98,6 +98,24 @@ labels! {
         Failed => "failed",
     }
 
+    /// What was found in a folder that an edge keeps on disk.
+    DiskRead {
+        Found => "found",
+        Missing => "missing",
+        /// Not what it should be: removed.
+        Damaged => "damaged",
+        /// It took too long.
+        Slow => "slow",
+        Failed => "failed",
+    }
+
+    DiskWrite {
+        Written => "written",
+        /// Too much was waiting, or a purge came first.
+        Dropped => "dropped",
+        Failed => "failed",
+    }
+
     Listener {
         Http => "http",
         Https => "https",

@@ -17,6 +17,7 @@ pub(crate) use self::cells::Counters;
 use self::cells::{Histogram, Sharded};
 pub(crate) use self::labels::*;
 use crate::connection::counters::Counters as TurnedAway;
+use crate::disk::Room;
 
 const METHODS: usize = MethodClass::ALL.len();
 const CACHES: usize = CacheResult::ALL.len();
@@ -28,8 +29,12 @@ pub(crate) struct Metrics {
     hot: Sharded<Hot>,
     pub(crate) origin_faults: Counters<OriginFault>,
     pub(crate) answers_cut: Counters<CutBy>,
+    /// By the deployment before, since the manifest of the present one could not be read.
+    pub(crate) answers_outdated: AtomicU64,
     pub(crate) route_answers: Counters<RouteAnswer>,
     pub(crate) manifest_reads: Counters<ManifestRead>,
+    pub(crate) disk_manifests: Arc<DiskUse>,
+    pub(crate) disk_bodies: Arc<DiskUse>,
     pub(crate) handshake_failures: Counters<HandshakeFailure>,
     pub(crate) log_lines: Counters<LogLine>,
     pub(crate) certificates: Certificates,
@@ -76,8 +81,11 @@ impl Metrics {
             hot: Sharded::new(threads),
             origin_faults: Counters::default(),
             answers_cut: Counters::default(),
+            answers_outdated: AtomicU64::new(0),
             route_answers: Counters::default(),
             manifest_reads: Counters::default(),
+            disk_manifests: Arc::default(),
+            disk_bodies: Arc::default(),
             handshake_failures: Counters::default(),
             log_lines: Counters::default(),
             certificates: Certificates::default(),
@@ -193,6 +201,28 @@ pub(crate) struct OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.metrics.connections.uncount(self.listener);
+    }
+}
+
+/// A folder on disk: what was asked of it, and how full it is.
+#[derive(Debug, Default)]
+pub(crate) struct DiskUse {
+    pub(crate) reads: Counters<DiskRead>,
+    pub(crate) writes: Counters<DiskWrite>,
+    files: AtomicU64,
+    bytes: AtomicU64,
+    /// 0: there is none.
+    bytes_max: AtomicU64,
+}
+
+impl DiskUse {
+    pub(crate) fn set_max(&self, bytes_max: u64) {
+        self.bytes_max.store(bytes_max, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_used(&self, used: Room) {
+        self.files.store(used.files, Ordering::Relaxed);
+        self.bytes.store(used.bytes, Ordering::Relaxed);
     }
 }
 

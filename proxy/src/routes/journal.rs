@@ -1,24 +1,25 @@
 //! The routes on disk: an edge that restarts while the api is away still knows every hostname.
 //!
 //! One line per change, `CRC-32 JSON`, appended as soon as it is known. A plain write survives the death of
-//! this process, and after a power cut the api is asked again, so nothing is synced but the rewritten file.
-//! A damaged line costs its route, never the file.
+//! this process, and after a power cut the api is asked again, so nothing is synced but the rewritten file. What the
+//! file loses to damage is filled from a copy of its last whole state ([`file`]).
 //!
 //! One process writes at a time, the one that has the lock. A process that takes over from another reads at its start,
 //! and writes as soon as that one has let go.
 
-use std::collections::HashMap;
+mod file;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use loggia_types::route::Route;
-use loggia_types::{EventPosition, Hostname};
-use serde::{Deserialize, Serialize};
 use tracing::{error, info};
+
+use self::file::{Line, Lines, encode, load, load_what_can_be_read, rewrite};
 
 const FILE_NAME: &str = "routes.log";
 
@@ -30,34 +31,6 @@ const QUEUE_MAX: usize = 65_536;
 
 /// A smaller file is not worth rewriting.
 const COMPACT_BYTES_MIN: u64 = 256 * 1024;
-
-/// One line of the file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Line {
-    Route(Route),
-    /// Nobody has this name any more.
-    Gone {
-        hostname: Hostname,
-        version: EventPosition,
-    },
-}
-
-impl Line {
-    fn hostname(&self) -> &Hostname {
-        match self {
-            Self::Route(route) => &route.hostname,
-            Self::Gone { hostname, .. } => hostname,
-        }
-    }
-
-    fn version(&self) -> EventPosition {
-        match self {
-            Self::Route(route) => route.version,
-            Self::Gone { version, .. } => *version,
-        }
-    }
-}
 
 /// The writing end. Cheap to clone; never blocks.
 #[derive(Debug, Clone)]
@@ -75,12 +48,12 @@ impl Journal {
     pub(crate) fn open(state_dir: &Path) -> io::Result<(Self, Vec<Route>)> {
         let path = state_dir.join(FILE_NAME);
         let lock = Lock::try_take(state_dir);
-        let lines = load_or_nothing(&path);
+        let lines = load_what_can_be_read(&path);
         let errors = Arc::new(AtomicU64::new(0));
         let (queue, waiting) = sync_channel(QUEUE_MAX);
         let start = {
             let errors = Arc::clone(&errors);
-            move |lines: &HashMap<Hostname, Line>| Writer::start(path, lines, errors)
+            move |lines: &Lines| Writer::start(path, lines, errors)
         };
         // A thread, not a task: a slow disk must not hold up a worker. It ends when the last sender is gone.
         let thread = std::thread::Builder::new().name("route-journal".into());
@@ -91,7 +64,7 @@ impl Journal {
                 thread.spawn(move || {
                     let _lock = file.lock();
                     // Its last lines came after we read.
-                    start(&load_or_nothing(&path)).run(&waiting);
+                    start(&load_what_can_be_read(&path)).run(&waiting);
                 })?;
             }
             Lock::Free(lock) => {
@@ -162,45 +135,6 @@ impl Lock {
     }
 }
 
-fn load_or_nothing(path: &Path) -> HashMap<Hostname, Line> {
-    load(path).unwrap_or_else(|cause| {
-        error!(error = %cause, "The routes in {} cannot be read; the api is asked for all of them", path.display());
-        HashMap::new()
-    })
-}
-
-/// The newest line of each hostname. A missing file is an empty one; damaged lines are skipped.
-fn load(path: &Path) -> io::Result<HashMap<Hostname, Line>> {
-    let mut newest: HashMap<Hostname, Line> = HashMap::new();
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(newest),
-        Err(error) => return Err(error),
-    };
-    for line in BufReader::new(file).split(b'\n') {
-        let Some(line) = decode(&line?) else { continue };
-        match newest.get(line.hostname()) {
-            Some(known) if known.version() > line.version() => {}
-            _ => drop(newest.insert(line.hostname().clone(), line)),
-        }
-    }
-    Ok(newest)
-}
-
-fn encode(line: &Line) -> Vec<u8> {
-    let json = serde_json::to_vec(line).unwrap_or_default();
-    let mut bytes = format!("{:08x} ", crc32fast::hash(&json)).into_bytes();
-    bytes.extend(json);
-    bytes.push(b'\n');
-    bytes
-}
-
-fn decode(line: &[u8]) -> Option<Line> {
-    let (crc, json) = (line.get(..8)?, line.get(9..)?);
-    let crc = u32::from_str_radix(std::str::from_utf8(crc).ok()?, 16).ok()?;
-    (crc32fast::hash(json) == crc).then(|| serde_json::from_slice(json).ok())?
-}
-
 /// The reading end of the queue, and the file.
 struct Writer {
     path: PathBuf,
@@ -215,7 +149,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn start(path: PathBuf, lines: &HashMap<Hostname, Line>, errors: Arc<AtomicU64>) -> Self {
+    fn start(path: PathBuf, lines: &Lines, errors: Arc<AtomicU64>) -> Self {
         let mut writer = Self { path, file: None, bytes: 0, compact_bytes: 0, is_broken: false, errors };
         if let Err(cause) = writer.replace(lines) {
             writer.report(&cause);
@@ -250,7 +184,10 @@ impl Writer {
         self.file()?.write_all(&bytes)?;
         self.bytes += bytes.len() as u64;
         if self.bytes > (2 * self.compact_bytes).max(COMPACT_BYTES_MIN) {
-            self.replace(&load(&self.path)?)?;
+            let replaced = load(&self.path).and_then(|lines| self.replace(&lines));
+            // Each line would try again what a full disk refused to this one.
+            self.compact_bytes = self.bytes;
+            replaced?;
         }
         Ok(())
     }
@@ -267,28 +204,13 @@ impl Writer {
     }
 
     /// Puts a new file with these lines in the place of the old one.
-    fn replace(&mut self, lines: &HashMap<Hostname, Line>) -> io::Result<()> {
+    fn replace(&mut self, lines: &Lines) -> io::Result<()> {
         self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
         self.bytes = rewrite(&self.path, lines)?;
         self.compact_bytes = self.bytes;
         self.file = None;
         self.file().map(drop)
     }
-}
-
-/// Writes a new file beside the old one and moves it into place: there is always a whole one.
-fn rewrite(path: &Path, lines: &HashMap<Hostname, Line>) -> io::Result<u64> {
-    let temporary = path.with_extension("log.tmp");
-    let mut file = io::BufWriter::new(File::create(&temporary)?);
-    let mut bytes = 0;
-    for line in lines.values().filter(|line| matches!(line, Line::Route(_))) {
-        let encoded = encode(line);
-        bytes += encoded.len() as u64;
-        file.write_all(&encoded)?;
-    }
-    file.into_inner()?.sync_all()?;
-    fs::rename(&temporary, path)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use self::api::FakeApi;
 use self::faulty_store::FaultyStore;
 use self::http::Answer;
+use self::openmetrics::Exposition;
 
 pub const HOST: &str = "shop.localhost";
 
@@ -114,8 +115,14 @@ impl World {
 
     /// Ends this edge and starts another with the same folder.
     pub async fn restart_edge(&mut self) {
+        self.restart_edge_after(|_| {}).await;
+    }
+
+    /// As [`World::restart_edge`], with something done to the folder in between.
+    pub async fn restart_edge_after(&mut self, between: impl FnOnce(&Path)) {
         self.edge.stop.cancel();
         (&mut self.edge.task).await.unwrap().unwrap();
+        between(&self.config.state_dir);
         self.edge = RunningEdge::start(self.config.clone()).await;
     }
 
@@ -203,6 +210,22 @@ impl World {
         self.ask(&format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await
     }
 
+    /// Tells the edge to purge, and waits until it has.
+    pub async fn purge(&self, purge: &str) {
+        let position = self.api.next_position();
+        let purge = serde_json::from_str(purge).unwrap();
+        self.api.emit(Change::Purge { project_id: project(), purge });
+        #[allow(clippy::cast_precision_loss, reason = "a small number")]
+        let position = position as f64;
+        let seen = async || self.metrics().await.get("loggia_proxy_events_position") >= position;
+        eventually("the edge has purged", seen).await;
+    }
+
+    pub async fn metrics(&self) -> Exposition {
+        let request = b"GET /metrics HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n";
+        Exposition::parse(&http::ask(self.edge.admin_addr.unwrap(), request).await.text())
+    }
+
     /// Sends bytes on a new connection and reads until it ends.
     pub async fn ask(&self, request: &str) -> Answer {
         http::ask(self.edge.addr, request.as_bytes()).await
@@ -211,7 +234,7 @@ impl World {
 
 /// Every file comes from the store.
 pub fn without_cache(config: &mut Config, _: &Path) {
-    config.cache = CacheConfig { memory_bytes: 0, object_bytes_max: 0 };
+    config.cache = CacheConfig { memory_bytes: 0, object_bytes_max: 0, ..CacheConfig::default() };
 }
 
 pub fn project() -> ProjectId {

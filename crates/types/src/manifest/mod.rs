@@ -207,6 +207,11 @@ impl Manifest {
         layout::parse(bytes.into())
     }
 
+    /// As [`Manifest::parse`] got it, with its checksum.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub fn facts(&self) -> &Facts {
         &self.facts
     }
