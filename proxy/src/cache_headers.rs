@@ -1,5 +1,7 @@
 //! What an answer says of caches: ours, and a CDN's in front of us.
 
+use std::borrow::Cow;
+
 use http::header::{AGE, CACHE_CONTROL};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use loggia_types::route::Route;
@@ -188,9 +190,9 @@ fn may_be_stored(headers: &HeaderMap) -> bool {
 fn keys(headers: &HeaderMap, route: &Route) -> Option<HeaderValue> {
     let rules = headers.get_all(SURROGATE_KEY).into_iter().filter_map(|line| line.to_str().ok());
     let mut keys = String::new();
-    for key in route.surrogate_keys.iter().map(String::as_str).chain(rules.flat_map(str::split_whitespace)) {
+    for key in route.surrogate_keys().chain(rules.flat_map(str::split_whitespace).map(Cow::Borrowed)) {
         if keys.len() + key.len() < KEYS_BYTES_MAX {
-            keys.extend([if keys.is_empty() { "" } else { " " }, key]);
+            keys.extend([if keys.is_empty() { "" } else { " " }, key.as_ref()]);
         }
     }
     HeaderValue::try_from(keys).ok().filter(|keys| !keys.is_empty())
@@ -200,7 +202,7 @@ fn keys(headers: &HeaderMap, route: &Route) -> Option<HeaderValue> {
 mod tests {
     use super::*;
     use loggia_types::build::Environment;
-    use loggia_types::route::ServeSettings;
+    use loggia_types::route::{ServeSettings, SurrogateKeys};
     use loggia_types::{EventPosition, ProjectId};
 
     fn route() -> Route {
@@ -212,13 +214,14 @@ mod tests {
             environment: Environment::Production,
             indexable: true,
             serve: ServeSettings::default(),
-            surrogate_keys: vec!["p-1".to_owned(), "d-2".to_owned()],
+            surrogate_keys: SurrogateKeys::Listed(["p-1", "d-2"].map(str::to_owned).into()),
             version: EventPosition(1),
         }
     }
 
     fn resolved(is_confirmed: bool) -> Resolved {
-        Resolved { route: route().into(), slot: std::sync::Arc::default(), is_confirmed }
+        let route = route();
+        Resolved { slot: Slot::new(route.hostname.clone()).into(), route: route.into(), is_confirmed }
     }
 
     fn addressed(audience: Audience, is_for_everybody: bool, lines: &[(HeaderName, &str)]) -> [String; 3] {

@@ -28,7 +28,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 impl EdgeService {
     /// Acts on a purge that the api tells of.
     pub(crate) async fn purge(self: Arc<Self>, project_id: ProjectId, purge: Purge) {
-        let routes = self.routes.of_project(project_id).await;
+        let routes = self.routes.of_project(project_id);
         // A site of 100,000 files is looked through in less than a second, but not while a visitor waits.
         let purging = tokio::task::spawn_blocking(move || self.purge_files(project_id, &routes, &purge));
         match tokio::time::timeout(WAIT_MAX, purging).await {
@@ -76,7 +76,7 @@ impl EdgeService {
         }
         for route in routes {
             let Some(site) = self.site_of(route) else { continue };
-            if route.surrogate_keys.iter().any(|of_route| of_route == key.as_str()) {
+            if route.surrogate_keys().any(|of_route| of_route == key.as_str()) {
                 add_all_files(project_id, &site, into);
             } else if key.owner().is_none() {
                 self.add_files_with_key(route, &site, key, into);

@@ -12,8 +12,8 @@ use loggia_types::alias::AliasName;
 use loggia_types::build::{BuildReport, ClaimRequest, Environment, Heartbeat, HeartbeatAnswer, LogBatch};
 use loggia_types::event::{Change, EdgeEvent};
 use loggia_types::hostname::HostnameKind;
-use loggia_types::route::{Route, ServeSettings};
-use loggia_types::{BuildId, EventPosition, Hostname, SurrogateKey};
+use loggia_types::route::{Route, ServeSettings, SurrogateKeys};
+use loggia_types::{BuildId, EventPosition, Hostname};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -163,7 +163,7 @@ fn answer(
     Route {
         hostname,
         project_id: row.project_id,
-        surrogate_keys: surrogate_keys(&row, alias).iter().map(SurrogateKey::to_string).collect(),
+        surrogate_keys: SurrogateKeys::Usual(alias.cloned()),
         slug: row.slug,
         deployment_id: row.deployment_id,
         environment,
@@ -171,14 +171,6 @@ fn answer(
         serve: ServeSettings { not_found: row.not_found },
         version: row.version,
     }
-}
-
-/// `p-{project} d-{deployment} a-{project}-{alias}`: what a change of each makes stale (docs/decisions/0010).
-fn surrogate_keys(row: &RouteRow, alias: Option<&AliasName>) -> Vec<SurrogateKey> {
-    let mut keys = vec![SurrogateKey::project(row.project_id)];
-    keys.extend(row.deployment_id.map(SurrogateKey::deployment));
-    keys.extend(alias.map(|alias| SurrogateKey::alias(row.project_id, alias)));
-    keys
 }
 
 /// Every committed event after the reader's position, in order, for as long as it listens.

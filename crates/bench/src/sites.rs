@@ -15,7 +15,7 @@ use loggia_storage::publish::write_manifest;
 use loggia_types::build::Environment;
 use loggia_types::manifest::{Facts, HtmlHandling, NewEntry, NotFound};
 use loggia_types::publish::{SiteFile, plan};
-use loggia_types::route::{Route, ServeSettings};
+use loggia_types::route::{Route, ServeSettings, SurrogateKeys};
 use loggia_types::rules::Dialect;
 use loggia_types::{
     ContentHash, DeploymentId, DeploymentRef, EventPosition, FolderRef, ProjectId, SitePath, Timestamp,
@@ -293,7 +293,7 @@ fn route(host: &str, deployment: DeploymentRef) -> anyhow::Result<Route> {
         environment: Environment::Production,
         indexable: true,
         serve: ServeSettings::default(),
-        surrogate_keys: vec![format!("project-{}", deployment.project_id)],
+        surrogate_keys: SurrogateKeys::Usual(Some(AliasName::Production)),
         version: EventPosition(1),
     })
 }

@@ -1,15 +1,20 @@
 //! The api's answer to «which deployment does this hostname show?».
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
+use crate::alias::AliasName;
 use crate::build::Environment;
 use crate::id::{DeploymentId, EventPosition, ProjectId};
 use crate::manifest::NotFound;
 use crate::object_key::DeploymentRef;
+use crate::purge::SurrogateKey;
 use crate::{Hostname, ProjectSlug};
 
 /// Everything the edge has to know about a hostname, apart from the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Json", into = "Json")]
 pub struct Route {
     pub hostname: Hostname,
     pub project_id: ProjectId,
@@ -17,16 +22,83 @@ pub struct Route {
     /// `None`: the project exists, but nothing was deployed to this alias yet.
     pub deployment_id: Option<DeploymentId>,
     /// What the hostname is for, whichever deployment it shows: a promoted one is production now.
-    #[serde(default = "production")]
     pub environment: Environment,
     /// Search engines may list it: only the primary production hostname.
     pub indexable: bool,
-    #[serde(default)]
     pub serve: ServeSettings,
-    /// Names under which a CDN in front caches answers of this hostname.
-    pub surrogate_keys: Vec<String>,
+    pub surrogate_keys: SurrogateKeys,
     /// Where the event stream stood when this was read. An edge never goes back to a lower one.
     pub version: EventPosition,
+}
+
+/// Names under which a CDN in front caches answers of a hostname, in JSON a list of all of them.
+///
+/// An edge may hold a million routes, and nearly all have the keys that follow from the route itself: of those only the
+/// alias is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SurrogateKeys {
+    /// `p-{project} d-{deployment}`, and `a-{project}-{alias}` where the hostname shows an alias: what a change of each
+    /// makes stale (docs/decisions/0010).
+    Usual(Option<AliasName>),
+    Listed(Box<[String]>),
+}
+
+/// A route as it is sent and written down.
+#[derive(Serialize, Deserialize)]
+struct Json {
+    hostname: Hostname,
+    project_id: ProjectId,
+    slug: ProjectSlug,
+    deployment_id: Option<DeploymentId>,
+    #[serde(default = "production")]
+    environment: Environment,
+    indexable: bool,
+    #[serde(default)]
+    serve: ServeSettings,
+    surrogate_keys: Vec<String>,
+    version: EventPosition,
+}
+
+impl From<Json> for Route {
+    fn from(json: Json) -> Self {
+        let Json { hostname, project_id, slug, deployment_id, environment, indexable, .. } = json;
+        let alias = json.surrogate_keys.last().and_then(|key| {
+            key.strip_prefix("a-")?.strip_prefix(project_id.as_str())?.strip_prefix('-')?.parse().ok()
+        });
+        let listed = json.surrogate_keys.into_boxed_slice();
+        let surrogate_keys = SurrogateKeys::Usual(alias);
+        let mut route = Self {
+            hostname,
+            project_id,
+            slug,
+            deployment_id,
+            environment,
+            indexable,
+            serve: json.serve,
+            surrogate_keys,
+            version: json.version,
+        };
+        if !route.surrogate_keys().eq(listed.iter().map(String::as_str)) {
+            route.surrogate_keys = SurrogateKeys::Listed(listed);
+        }
+        route
+    }
+}
+
+impl From<Route> for Json {
+    fn from(route: Route) -> Self {
+        Self {
+            surrogate_keys: route.surrogate_keys().map(Cow::into_owned).collect(),
+            hostname: route.hostname,
+            project_id: route.project_id,
+            slug: route.slug,
+            deployment_id: route.deployment_id,
+            environment: route.environment,
+            indexable: route.indexable,
+            serve: route.serve,
+            version: route.version,
+        }
+    }
 }
 
 /// What routes meant that were written down before they said it.
@@ -39,6 +111,23 @@ impl Route {
         let project_id = self.project_id;
         self.deployment_id.map(|deployment_id| DeploymentRef { project_id, deployment_id })
     }
+
+    /// Names under which a CDN in front caches answers of this hostname.
+    pub fn surrogate_keys(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let (listed, alias) = match &self.surrogate_keys {
+            SurrogateKeys::Listed(listed) => (Some(listed), None),
+            SurrogateKeys::Usual(alias) => (None, alias.as_ref()),
+        };
+        let usual = listed.is_none().then(|| {
+            let project = Some(SurrogateKey::project(self.project_id));
+            let deployment = self.deployment_id.map(SurrogateKey::deployment);
+            let alias = alias.map(|alias| SurrogateKey::alias(self.project_id, alias));
+            [project, deployment, alias].into_iter().flatten().map(|key| Cow::Owned(key.to_string()))
+        });
+        let listed =
+            listed.into_iter().flat_map(|listed| listed.iter().map(|key| Cow::Borrowed(key.as_str())));
+        listed.chain(usual.into_iter().flatten())
+    }
 }
 
 /// Per-project settings; they fill what the deployment's own files leave at `auto`.
@@ -46,4 +135,52 @@ impl Route {
 pub struct ServeSettings {
     #[serde(default)]
     pub not_found: NotFound,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(deployment: Option<&str>, keys: &[&str]) -> String {
+        let route = serde_json::json!({
+            "hostname": "shop.localhost", "project_id": "01jd3k8mxv7e2q4r", "slug": "shop",
+            "deployment_id": deployment, "environment": "production", "indexable": true,
+            "serve": { "not_found": "auto" }, "surrogate_keys": keys, "version": 7,
+        });
+        route.to_string()
+    }
+
+    #[test]
+    fn keys_that_follow_from_the_route_are_kept_in_short_and_told_in_full() {
+        let (project, deployment, alias) =
+            ("p-01jd3k8mxv7e2q4r", "d-01jd3k8mxv7e2q4s", "a-01jd3k8mxv7e2q4r-production");
+        let id = Some("01jd3k8mxv7e2q4s");
+        let cases: &[(Option<&str>, &[&str], bool)] = &[
+            (id, &[project, deployment, alias], true),
+            (id, &[project, deployment, "a-01jd3k8mxv7e2q4r-feature-login"], true),
+            (id, &[project, deployment], true),
+            (None, &[project, alias], true),
+            (None, &[project], true),
+            (id, &[], false),
+            (id, &[project], false),
+            (id, &[deployment, project], false),
+            (id, &[project, deployment, "a-01jd3k8mxv7e2q4x-production"], false),
+            (id, &[project, deployment, alias, "another"], false),
+            (id, &["p-1", "d-1"], false),
+        ];
+        for (deployment, keys, is_short) in cases {
+            let text = json(*deployment, keys);
+            let route: Route = serde_json::from_str(&text).expect("a route");
+            assert_eq!(matches!(route.surrogate_keys, SurrogateKeys::Usual(_)), *is_short, "{keys:?}");
+            assert!(route.surrogate_keys().eq(keys.iter().copied()), "{keys:?}");
+            let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+            assert_eq!(value(&serde_json::to_string(&route).expect("JSON")), value(&text));
+        }
+    }
+
+    #[test]
+    fn a_route_is_small() {
+        // A million of them are held.
+        assert!(size_of::<Route>() <= 128, "{}", size_of::<Route>());
+    }
 }

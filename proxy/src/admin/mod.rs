@@ -110,7 +110,7 @@ impl Admin {
         match (method, path) {
             (&Method::GET | &Method::HEAD, "/healthz") => answer(StatusCode::OK, TEXT, "ok\n"),
             (&Method::GET | &Method::HEAD, "/readyz") => {
-                let readiness = self.readiness(self.edge.routes.count().await);
+                let readiness = self.readiness(self.edge.routes.count());
                 let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 let json = serde_json::to_vec(&readiness).unwrap_or_default();
                 answer(status, "application/json", json)
@@ -126,7 +126,7 @@ impl Admin {
     }
 
     async fn gauges(&self) -> Gauges {
-        let routes = self.edge.routes.count().await;
+        let routes = self.edge.routes.count();
         let (manifests, manifests_bytes) = self.edge.manifests.size();
         let (bodies, bodies_bytes) = self.edge.bodies.size();
         let (answers, answers_bytes) = self.edge.answers.size();

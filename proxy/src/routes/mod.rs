@@ -7,6 +7,7 @@
 //! A route is in one of three states. *Fresh*: served. *Expired*: served, and checked in the background.
 //! *Invalidated* by an event: checked first, for a second at most; then the old answer is the better one.
 
+mod checked;
 pub(crate) mod events;
 mod held;
 pub(crate) mod journal;
@@ -22,7 +23,8 @@ use loggia_types::route::Route;
 use loggia_types::{EventPosition, Hostname, ProjectId};
 use moka::future::Cache;
 
-use self::held::{Held, Slot};
+use self::checked::Checked;
+use self::held::{Held, Known, Seen, Slot};
 use self::journal::Journal;
 use self::refresh::Refresher;
 use crate::answers::Audience;
@@ -41,7 +43,7 @@ const UNKNOWN_TTL: Duration = Duration::from_secs(10);
 const UNKNOWN_MAX: u64 = 100_000;
 
 /// A route with its keys is about 500 bytes: half a gigabyte when full.
-pub(crate) const ROUTES_MAX: u64 = 1_000_000;
+pub(crate) const ROUTES_MAX: usize = 1_000_000;
 
 /// How long a visitor waits for a route that an event invalidated before the old one is served.
 const INVALIDATED_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -63,40 +65,6 @@ pub(crate) struct Resolved {
     pub slot: Arc<Slot>,
     /// The api said so a short while ago, so that others may rely on it for longer.
     pub is_confirmed: bool,
-}
-
-/// A route as we last saw it.
-#[derive(Debug)]
-struct Known {
-    /// The same one for as long as it says the same, however often it is checked.
-    route: Arc<Route>,
-    /// Where the event stream stood when it was last checked, which the route itself tells of its first time.
-    version: EventPosition,
-    /// `None`: read from the journal.
-    checked: Option<Checked>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Checked {
-    /// The generation in which it was asked for.
-    generation: u64,
-    /// Fresh until then while events come.
-    followed_until: Instant,
-    /// And until then while they do not.
-    alone_until: Instant,
-}
-
-impl Checked {
-    /// Routes that were learned together are not checked together.
-    fn now(generation: u64) -> Self {
-        let (now, jitter) = (Instant::now(), 0.8 + rand::random::<f64>() * 0.2);
-        let until = |max_age: Duration| now + max_age.mul_f64(jitter);
-        Self {
-            generation,
-            followed_until: until(FRESH_WITH_EVENTS),
-            alone_until: until(FRESH_WITHOUT_EVENTS),
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +91,7 @@ pub(crate) struct Routes {
 }
 
 struct Shared {
+    started: Instant,
     held: Held,
     unknown: Cache<Hostname, ()>,
     journal: Journal,
@@ -143,6 +112,7 @@ impl Routes {
         metrics: Arc<Metrics>,
     ) -> Self {
         let shared = Arc::new(Shared {
+            started: Instant::now(),
             held: Held::new(ROUTES_MAX),
             unknown: Cache::builder().max_capacity(UNKNOWN_MAX).time_to_live(UNKNOWN_TTL).build(),
             journal,
@@ -152,15 +122,15 @@ impl Routes {
             events_seen: AtomicU64::new(0),
         });
         for route in kept {
-            let known = Known { version: route.version, route: Arc::new(route), checked: None };
-            shared.held.put(Arc::new(known)).await;
+            let seen = Seen { version: route.version, checked: None };
+            shared.held.put(Known { route: Arc::new(route), seen });
         }
         let refresher = Refresher::new(api, Arc::clone(&shared));
         Self { shared, refresher }
     }
 
     pub(crate) async fn resolve(&self, hostname: &Hostname) -> Resolution {
-        let Some((slot, known)) = self.shared.held.get(hostname).await else {
+        let Some((slot, known)) = self.shared.held.get(hostname) else {
             if self.shared.unknown.contains_key(hostname) {
                 self.shared.metrics.resolved(metrics::Resolved::Unknown);
                 return Resolution::Unknown;
@@ -168,10 +138,10 @@ impl Routes {
             self.shared.metrics.resolved(metrics::Resolved::Miss);
             return self.refresher.ask(hostname).await;
         };
-        let freshness = self.shared.freshness(&slot, &known, Instant::now());
+        let freshness = self.shared.freshness(&slot, known.seen, Instant::now());
         self.shared.metrics.resolved(freshness.label());
         let is_confirmed = freshness == Freshness::Fresh;
-        let held = Resolution::Found(Resolved { route: Arc::clone(&known.route), slot, is_confirmed });
+        let held = Resolution::Found(Resolved { route: known.route, slot, is_confirmed });
         match freshness {
             Freshness::Fresh => held,
             Freshness::Expired => {
@@ -191,15 +161,12 @@ impl Routes {
     /// Whether the route is still what [`Routes::resolve`] would serve at once, so that an answer which was made by it is
     /// right. It waits for nothing and looks nothing up. A CDN only gets what is confirmed.
     pub(crate) fn is_current(&self, resolved: &Resolved, audience: Audience, now: Instant) -> bool {
-        let known = resolved.slot.known();
-        let Some(known) = known.as_ref().filter(|known| Arc::ptr_eq(&known.route, &resolved.route)) else {
-            return false;
-        };
-        let freshness = self.shared.freshness(&resolved.slot, known, now);
+        let Some(seen) = resolved.slot.seen_of(&resolved.route) else { return false };
+        let freshness = self.shared.freshness(&resolved.slot, seen, now);
         match freshness {
             Freshness::Fresh => {}
             Freshness::Expired if audience == Audience::Public => {
-                self.refresher.start(&known.route.hostname);
+                self.refresher.start(&resolved.route.hostname);
             }
             Freshness::Expired | Freshness::Invalidated => return false,
         }
@@ -208,13 +175,13 @@ impl Routes {
     }
 
     /// The routes of a project that are in memory.
-    pub(crate) async fn of_project(&self, project_id: ProjectId) -> Vec<Arc<Route>> {
-        self.shared.held.of_project(project_id).await
+    pub(crate) fn of_project(&self, project_id: ProjectId) -> Vec<Arc<Route>> {
+        self.shared.held.of_project(project_id)
     }
 
     /// Routes in memory.
-    pub(crate) async fn count(&self) -> u64 {
-        self.shared.held.count().await
+    pub(crate) fn count(&self) -> u64 {
+        self.shared.held.count()
     }
 
     /// Changes that a restart would not know of.
@@ -239,7 +206,7 @@ impl Routes {
                 for hostname in &hostnames {
                     self.shared.unknown.invalidate(hostname).await;
                 }
-                for hostname in self.shared.held.invalidate(project_id, event.position).await {
+                for hostname in self.shared.held.invalidate(project_id, event.position) {
                     self.refresher.start_at_once(&hostname);
                 }
             }
@@ -266,50 +233,48 @@ impl Shared {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn freshness(&self, slot: &Slot, known: &Known, now: Instant) -> Freshness {
-        if slot.is_invalidated(known) {
+    fn freshness(&self, slot: &Slot, seen: Seen, now: Instant) -> Freshness {
+        if slot.is_invalidated(seen) {
             return Freshness::Invalidated;
         }
-        let Some(checked) = known.checked else { return Freshness::Expired };
-        let until = match self.events_connected.load(Ordering::Acquire) {
-            true => checked.followed_until,
-            false => checked.alone_until,
+        let Some(checked) = seen.checked else { return Freshness::Expired };
+        let max_age = match self.events_connected.load(Ordering::Acquire) {
+            true => FRESH_WITH_EVENTS,
+            false => FRESH_WITHOUT_EVENTS,
         };
-        if checked.generation == self.generation.load(Ordering::Acquire) && now < until {
-            Freshness::Fresh
-        } else {
-            Freshness::Expired
+        let generation = self.generation.load(Ordering::Acquire);
+        match checked.is_fresh(generation, self.started, now, max_age) {
+            true => Freshness::Fresh,
+            false => Freshness::Expired,
         }
     }
 
     /// Takes over an answer of the api, unless it is older than what we have. Tells also whether it is older than an
     /// event that we know of.
     async fn learn(&self, route: Route, generation: u64) -> (Resolved, IsInvalidated) {
-        let checked = Checked::now(generation);
-        let version = route.version;
-        let route = match self.held.get(&route.hostname).await {
-            Some((slot, known)) if known.version > version => {
-                let is_invalidated = slot.is_invalidated(&known);
-                let route = Arc::clone(&known.route);
+        let checked = Checked::new(generation, self.started, Instant::now());
+        let seen = Seen { version: route.version, checked: Some(checked) };
+        let route = match self.held.get(&route.hostname) {
+            Some((slot, Known { route, seen: newer })) if newer.version > seen.version => {
+                let is_invalidated = slot.is_invalidated(newer);
                 return (Resolved { route, slot, is_confirmed: !is_invalidated }, is_invalidated);
             }
-            Some((_, known)) if is_same(&known.route, &route) => Arc::clone(&known.route),
+            Some((_, known)) if is_same(&known.route, &route) => known.route,
             _ => {
                 self.journal.keep(&route);
                 Arc::new(route)
             }
         };
         self.unknown.invalidate(&route.hostname).await;
-        let known = Arc::new(Known { route: Arc::clone(&route), version, checked: Some(checked) });
-        let slot = self.held.put(Arc::clone(&known)).await;
-        let is_invalidated = slot.is_invalidated(&known);
+        let slot = self.held.put(Known { route: Arc::clone(&route), seen });
+        let is_invalidated = slot.is_invalidated(seen);
         (Resolved { route, slot, is_confirmed: !is_invalidated }, is_invalidated)
     }
 
     /// The api says that nobody has this name (any more).
     async fn forget(&self, hostname: &Hostname, events_seen: u64) {
-        if let Some(known) = self.held.remove(hostname).await {
-            self.journal.forget(&known.route);
+        if let Some(route) = self.held.remove(hostname) {
+            self.journal.forget(&route);
         }
         // An event meanwhile may have been the one that created it.
         if self.events_seen.load(Ordering::Acquire) == events_seen {

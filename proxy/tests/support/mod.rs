@@ -28,7 +28,7 @@ use loggia_storage::{Store, StoreConfig, publish};
 use loggia_types::build::Environment;
 use loggia_types::event::Change;
 use loggia_types::manifest::{Facts, HtmlHandling, NewEntry, NewManifest, NotFound};
-use loggia_types::route::{Route, ServeSettings};
+use loggia_types::route::{Route, ServeSettings, SurrogateKeys};
 use loggia_types::rules::{Dialect, Rules};
 use loggia_types::{
     ContentHash, DeploymentId, DeploymentRef, EventPosition, FolderRef, Hostname, ProjectId, Timestamp,
@@ -254,7 +254,7 @@ pub fn route(host: &str, deployment_id: Option<DeploymentId>, version: u64) -> R
         environment: Environment::Production,
         indexable: true,
         serve: ServeSettings::default(),
-        surrogate_keys: Vec::new(),
+        surrogate_keys: SurrogateKeys::Listed(Box::default()),
         version: EventPosition(version),
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use loggia_types::route::ServeSettings;
+use loggia_types::route::{ServeSettings, SurrogateKeys};
 use loggia_types::{DeploymentId, EventPosition, ProjectId};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ fn route(hostname: &str, version: u64) -> Route {
         environment: loggia_types::build::Environment::Production,
         indexable: true,
         serve: ServeSettings::default(),
-        surrogate_keys: vec!["p-1".into()],
+        surrogate_keys: SurrogateKeys::Listed(["p-1".to_owned()].into()),
         version: EventPosition(version),
     }
 }
