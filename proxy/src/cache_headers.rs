@@ -201,6 +201,7 @@ fn keys(headers: &HeaderMap, route: &Route) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routes::Slot;
     use loggia_types::build::Environment;
     use loggia_types::route::{ServeSettings, SurrogateKeys};
     use loggia_types::{EventPosition, ProjectId};

@@ -7,6 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use loggia_proxy::CacheConfig;
+use loggia_types::route::SurrogateKeys;
 use support::faulty_store::Fault;
 use support::http::{Answer, Connection};
 use support::{HOST, World, eventually};

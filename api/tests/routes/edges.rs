@@ -72,7 +72,11 @@ async fn every_name_of_a_project_has_a_route_and_no_other_name_has() {
         (format!("d-{production}--shop.localhost"), format!("p-{id} d-{production}")),
     ];
     for (hostname, expected) in keys {
-        assert_eq!(route(&world, &hostname).await.unwrap().surrogate_keys.join(" "), expected, "{hostname}");
+        assert_eq!(
+            route(&world, &hostname).await.unwrap().surrogate_keys().collect::<Vec<_>>().join(" "),
+            expected,
+            "{hostname}"
+        );
     }
 }
 

@@ -12,6 +12,7 @@ use loggia_publish::complete::complete;
 use loggia_publish::sources::Sources;
 use loggia_publish::upload::upload_all;
 use loggia_storage::publish::write_manifest;
+use loggia_types::alias::AliasName;
 use loggia_types::build::Environment;
 use loggia_types::manifest::{Facts, HtmlHandling, NewEntry, NotFound};
 use loggia_types::publish::{SiteFile, plan};

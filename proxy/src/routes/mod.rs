@@ -24,7 +24,8 @@ use loggia_types::{EventPosition, Hostname, ProjectId};
 use moka::future::Cache;
 
 use self::checked::Checked;
-use self::held::{Held, Known, Seen, Slot};
+pub(crate) use self::held::Slot;
+use self::held::{Held, Known, Seen};
 use self::journal::Journal;
 use self::refresh::Refresher;
 use crate::answers::Audience;
