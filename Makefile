@@ -10,10 +10,10 @@ IMAGE ?= loggia:dev
 # More for `loggia up`, e.g. make up ARGS="--http-port 80 --base-domain example.org"
 ARGS ?=
 
-.PHONY: help up test fuzz bench bench-edge lint fmt audit image
+.PHONY: help up test fuzz http-cache-tests bench bench-edge lint fmt audit image
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 up: ## Install what is missing, build, and run everything here; the first time, deploy examples/hello
 	scripts/setup.sh
@@ -26,6 +26,10 @@ test: ## Run all tests; starts whatever they need
 
 fuzz: ## Try changed inputs of every kind for LOGGIA_FUZZ_SECS (60) seconds each; LOGGIA_FUZZ_SEED repeats a run
 	scripts/fuzz.sh $(ARGS)
+
+http-cache-tests: ## Ask an edge the public suite http-cache-tests; its results go into docs/HTTP-CACHE-TESTS.md
+	scripts/setup.sh
+	scripts/http-cache-tests.sh $(ARGS)
 
 bench: ## Measure the engine, then the edge beside its peers; the edge's table goes into docs/BENCHMARKS.md
 	scripts/setup.sh --bench
