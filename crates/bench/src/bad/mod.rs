@@ -34,6 +34,7 @@ mod stage;
 mod visitor;
 
 use anyhow::{Context as _, bail};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use self::days::Day;
 use self::findings::Findings;
@@ -56,6 +57,7 @@ pub(crate) async fn run(options: BadOptions) -> anyhow::Result<bool> {
 async fn play(options: BadOptions) -> anyhow::Result<bool> {
     let days = Day::chosen(&options.only)?;
     let options = options.checked()?;
+    open_many_files()?;
     let mut findings = Findings::new(about(&options));
     let busy_before = load_average();
     for day in days {
@@ -85,6 +87,12 @@ fn about(options: &BadOptions) -> Vec<String> {
         describe(),
         first_line(&options.program.display().to_string(), &["--version"]),
     ]
+}
+
+/// Each visitor is a connection, and a shell allows a thousand files unless it is asked for more.
+fn open_many_files() -> anyhow::Result<()> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).context("allowing many open files")
 }
 
 /// What else ran: on a busy machine, times say more of it than of the edge.

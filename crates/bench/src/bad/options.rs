@@ -43,11 +43,11 @@ pub(super) struct Lengths {
     pub loss: Duration,
     /// And how long visitors are watched before and after it.
     pub quiet: Duration,
-    /// Each fault of the store.
+    /// Each fault of the store. Longer than the edge waits for a store that hangs.
     pub store_fault: Duration,
     /// Who ask for one cold object at the same time.
     pub clients: usize,
-    /// Of a fetch that breaks.
+    /// Of a fetch that breaks. Few enough for the bytes of them all to be sent in a fraction of the second that is asked.
     pub followers: usize,
     pub cold_hosts: usize,
     pub flips: usize,
@@ -86,9 +86,9 @@ impl Lengths {
             hosts: 1_000,
             loss: secs(60),
             quiet: secs(15),
-            store_fault: secs(10),
+            store_fault: secs(20),
             clients: 10_000,
-            followers: 500,
+            followers: 200,
             cold_hosts: 10_000,
             flips: 1_000,
             slow_heads: 5_000,

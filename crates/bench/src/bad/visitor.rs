@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::site::Page;
 
 /// Nobody looks at a page that does not come for longer.
-const ANSWER_MAX: Duration = Duration::from_secs(20);
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// No head that is answered here is longer; pieces of bodies are at most as long.
 const BUFFER_BYTES: usize = 16 * 1024;

@@ -39,8 +39,8 @@ pub(in super::super) async fn play(stage: &Stage, findings: &mut Findings) -> an
     }
     let audiences: Vec<Audience> = plans.iter().map(|plan| Audience::gather(&shop, plan.http())).collect();
     let mut promotes = 0;
+    settled(&audiences, promotes).await.context("the edges do not agree at the beginning")?;
     for trouble in Trouble::ALL {
-        settled(&audiences, promotes).await.context("the edges do not agree before it")?;
         let before = shop.counts();
         messengers.iter().for_each(|messenger| messenger.set(trouble));
         for _ in 0..PROMOTES {
@@ -61,6 +61,7 @@ pub(in super::super) async fn play(stage: &Stage, findings: &mut Findings) -> an
             // The edges that missed it see the next one.
             promotes += 1;
             shop.promote(&control, promotes).await?;
+            settled(&audiences, promotes).await.context("the edges do not see a promote after it")?;
         }
     }
     if let Some(trouble) = shop.trouble() {

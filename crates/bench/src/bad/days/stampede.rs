@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::task::JoinSet;
 
 use super::super::edges::Plan;
@@ -10,7 +11,7 @@ use super::super::findings::Findings;
 use super::super::relay::{Fault, Relay};
 use super::super::site::{self, Page};
 use super::super::stage::Stage;
-use super::super::visitor::Visitor;
+use super::super::visitor::{Seen, Visitor};
 
 const HOST: &str = "launch.localhost";
 const WARM: &str = "/warm.woff2";
@@ -35,13 +36,20 @@ pub(in super::super) async fn play(stage: &Stage, findings: &mut Findings) -> an
     let is_warm = Visitor::new(plan.http()).sees(&warm).await;
     anyhow::ensure!(is_warm, "the edge does not show the site");
 
-    let clients = stage.lengths.clients;
+    let clients = stage.lengths.clients.min(clients_max()?);
+    if clients < stage.lengths.clients {
+        findings.note(format!(
+            "this machine's limit of open files lets an edge have no {} connections",
+            stage.lengths.clients
+        ));
+    }
     let asked = ask_together(plan.http(), &cold[0], clients, &relay).await?;
     findings
         .after(format!("{clients} clients ask for a cold object of 1 MiB"))
         .none("failed or wrong", asked.not_right)
         .at_most("fetches from S3", FETCHES_MAX, asked.fetches, "")
         .shown("all have it after", asked.took.as_secs_f64(), "s");
+    note(findings, asked.trouble);
 
     let followers = stage.lengths.followers;
     let breaks =
@@ -56,12 +64,27 @@ pub(in super::super) async fn play(stage: &Stage, findings: &mut Findings) -> an
             .none("failed or wrong", asked.not_right)
             .within("the last one has it, after the break", RECOVERED_MAX, recovered.1.then_some(recovered.0))
             .at_most("fetches from S3", FETCHES_MAX, asked.fetches, "");
+        note(findings, asked.trouble);
     }
     Ok(())
 }
 
+/// An edge keeps half of the files that a process may open for its other ends, and refuses connections beyond.
+fn clients_max() -> anyhow::Result<usize> {
+    let (_, files) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(usize::try_from(files / 2).unwrap_or(usize::MAX).saturating_sub(500))
+}
+
+fn note(findings: &mut Findings, trouble: Option<String>) {
+    if let Some(trouble) = trouble {
+        findings.note(trouble);
+    }
+}
+
 struct Asked {
     not_right: u64,
+    /// What the first of those saw.
+    trouble: Option<String>,
     fetches: f64,
     took: Duration,
     ended_at: Instant,
@@ -95,10 +118,12 @@ async fn ask_together(
     for mut visitor in visitors {
         let page = page.clone();
         // Those who have it stay, so that closing connections is no part of it.
-        asking.spawn(async move { (visitor.sees(&page).await, visitor) });
+        asking.spawn(async move { (visitor.look_at(&page).await, visitor) });
     }
     let done = asking.join_all().await;
     let ended_at = Instant::now();
-    let not_right = done.iter().filter(|(is_right, _)| !is_right).count() as u64;
-    Ok(Asked { not_right, fetches: relay.passed().len() as f64, took: ended_at - begun, ended_at })
+    let others: Vec<_> = done.iter().filter(|(seen, _)| !matches!(seen, Ok(Seen::Right(_)))).collect();
+    let trouble = others.first().map(|(seen, _)| format!("{seen:?}"));
+    let not_right = others.len() as u64;
+    Ok(Asked { not_right, trouble, fetches: relay.passed().len() as f64, took: ended_at - begun, ended_at })
 }

@@ -82,6 +82,7 @@ pub(in super::super) async fn play(stage: &Stage, findings: &mut Findings) -> an
         let right = during.iter().filter(|explored| explored.outcome == Outcome::Right).count();
         let refused = during.iter().filter(|explored| explored.outcome == Outcome::ComeAgain).count();
         let all = during.iter().chain(&after);
+        let longest = all.clone().map(|explored| explored.took).max().unwrap_or_default();
         let wrong = all.clone().filter(|explored| explored.outcome == Outcome::Wrong).count() as u64;
         let not_honest = all.filter(|explored| matches!(explored.outcome, Outcome::Other(_)));
         let not_honest: Vec<&Explored> = not_honest.collect();
@@ -96,6 +97,7 @@ pub(in super::super) async fn play(stage: &Stage, findings: &mut Findings) -> an
             .within("all is normal, after its return", NORMAL_WITHIN, normal)
             .at_most("requests to S3 in the busiest second after it, by every day's", RUSH_MAX, rush, "×")
             .shown("others: 503 with Retry-After, meanwhile", refused as f64, "")
+            .shown("others: the longest wait for an answer", longest.as_secs_f64(), "s")
             .shown("others: right all the same", right as f64, "");
         if let Some(strange) = not_honest.first() {
             findings.note(format!("{what}: {:?}", strange.outcome));
@@ -144,6 +146,7 @@ struct Explored {
     page: usize,
     outcome: Outcome,
     at: Instant,
+    took: Duration,
 }
 
 /// They ask for one page after the other, each once, whether or not the ones before have come.
@@ -169,8 +172,10 @@ impl Explorers {
                 asking.spawn(async move {
                     // Pages may run out when the machine is slow: then the last ones are asked for again.
                     let page = page.min(cold.len() - 1);
+                    let asked_at = Instant::now();
                     let outcome = outcome(Visitor::new(edge).look_at(&cold[page]).await);
-                    let explored = Explored { page, outcome, at: Instant::now() };
+                    let (at, took) = (Instant::now(), asked_at.elapsed());
+                    let explored = Explored { page, outcome, at, took };
                     noted.lock().unwrap_or_else(PoisonError::into_inner).push(explored);
                 });
             }
