@@ -82,11 +82,10 @@ impl Findings {
         }
         writeln!(text, "\n| day | what was done | seen | asked | figure | |\n|---|---|---|---|---|---|")?;
         for (at, finding) in self.findings.iter().enumerate() {
+            // What is as in the row above is not said again.
             let before = at.checked_sub(1).and_then(|at| self.findings.get(at));
-            let day = match before {
-                Some(before) if before.day == finding.day => "",
-                _ => finding.day,
-            };
+            let before = before.filter(|before| before.day == finding.day);
+            let day = if before.is_some() { "" } else { finding.day };
             let done = match before {
                 Some(before) if before.done == finding.done => "the same",
                 _ => &finding.done,

@@ -297,6 +297,7 @@ async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<RawHead>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::visitor::Visitor;
     use super::*;
 
     #[test]
@@ -308,5 +309,48 @@ mod tests {
         assert_eq!(most_in_a_second(&at(&[])), 0);
         assert_eq!(most_in_a_second(&at(&[0, 999, 1000, 1500, 1998, 3000])), 4);
         assert_eq!(most_in_a_second(&at(&[0, 1000, 2000])), 1);
+    }
+
+    /// Answers each request with the same ten bytes.
+    async fn store() -> SocketAddr {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    while let Ok(Some(_)) = read_head(&mut client).await {
+                        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789";
+                        client.write_all(answer).await.unwrap();
+                    }
+                });
+            }
+        });
+        addr
+    }
+
+    #[tokio::test]
+    async fn it_passes_on_counts_and_breaks_as_it_is_told() {
+        let relay = Relay::start(store().await).await.unwrap();
+        let cases = [
+            (Fault::None, "200 0123456789"),
+            (Fault::Wrong, "200 0123446789"),
+            (Fault::Cut, "cut: 5 bytes before the end"),
+            (Fault::CutOnce, "cut: 5 bytes before the end"),
+            (Fault::Status(403), "403 "),
+            (Fault::None, "200 0123456789"),
+        ];
+        let mut visitor = Visitor::new(relay.addr);
+        for (fault, expected) in cases {
+            relay.set(fault);
+            let seen = match visitor.get("a.localhost", "/Key").await {
+                Ok((head, body)) => format!("{} {}", head.status, String::from_utf8_lossy(&body)),
+                Err(lost) => lost.to_string(),
+            };
+            assert_eq!(seen, expected, "{fault:?}");
+        }
+        assert_eq!(relay.passed().len(), cases.len());
+        assert!(relay.passed().iter().all(|passed| passed.path == "/Key") && relay.broke_at().is_some());
+        relay.set(Fault::Down);
+        assert!(visitor.get("a.localhost", "/Key").await.is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! One visitor over HTTP/1.1, who reads every answer to its end and tries nothing again: what is refused or cut is seen.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -29,10 +30,17 @@ pub(super) enum Lost {
 }
 
 /// Status and fields of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Head {
     pub status: u16,
     text: String,
+}
+
+/// Its first line, which is what a note of something strange has room for.
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text.lines().next().unwrap_or_default())
+    }
 }
 
 impl Head {

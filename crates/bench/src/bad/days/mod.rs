@@ -112,3 +112,17 @@ impl fmt::Display for Day {
         f.write_str(self.text())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_chosen_by_name() {
+        assert_eq!(Day::chosen(&[]).unwrap(), Day::ALL);
+        let names = Day::ALL.map(|day| day.text().to_owned());
+        assert_eq!(Day::chosen(&names).unwrap(), Day::ALL);
+        let error = Day::chosen(&["list".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("control-plane, store"), "{error}");
+    }
+}
