@@ -10,7 +10,7 @@ IMAGE ?= loggia:dev
 # More for `loggia up`, e.g. make up ARGS="--http-port 80 --base-domain example.org"
 ARGS ?=
 
-.PHONY: help up test fuzz http-cache-tests bench bench-edge lint fmt audit image
+.PHONY: help up test fuzz http-cache-tests bench bench-edge bad-days lint fmt audit image
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -41,6 +41,13 @@ bench-edge: ## Only the edge beside its peers, e.g. make bench-edge ARGS="--quic
 	cargo build --locked --profile dist --package loggia-cli --bin loggia --package loggia-bench --bin loggia-bench
 	"$(CARGO_TARGET_DIR)/dist/loggia-bench" run --edge "$(CARGO_TARGET_DIR)/dist/loggia" \
 		--out "$(CARGO_TARGET_DIR)/edge-bench.md" $(if $(ARGS),,--paste docs/BENCHMARKS.md) $(ARGS)
+
+# As above. It needs Postgres' server programs beside what is built, which scripts/setup.sh brings.
+bad-days: ## What visitors see when things break, e.g. make bad-days ARGS="--quick --only store,scan"
+	scripts/setup.sh
+	cargo build --locked --profile dist --package loggia-cli --bin loggia --package loggia-bench --bin loggia-bench
+	"$(CARGO_TARGET_DIR)/dist/loggia-bench" bad-days --edge "$(CARGO_TARGET_DIR)/dist/loggia" \
+		--out "$(CARGO_TARGET_DIR)/bad-days.md" $(if $(ARGS),,--paste docs/BENCHMARKS.md) $(ARGS)
 
 lint: ## Check formatting, clippy, the arrows between crates, and licenses
 	scripts/setup.sh --lint

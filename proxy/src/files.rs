@@ -23,6 +23,11 @@ use crate::service::{EdgeService, send};
 /// For a part of a file that is not larger, all of it is fetched: the next part is then in memory.
 const WHOLE_FOR_A_PART_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Of a file that is not larger, nothing is sent before all of it is there and right: a store that cuts or garbles it is
+/// then a 503, and no answer that breaks off. It is what a connection holds after a round trip, so waiting for the rest
+/// costs next to nothing.
+const WHOLE_FIRST_BYTES_MAX: u64 = 64 * 1024;
+
 /// A file, or one range of it.
 pub(crate) struct FilePlan {
     pub head: Parts,
@@ -109,10 +114,11 @@ impl EdgeService {
         record: &mut Record,
     ) -> pingora::Result<()> {
         record.cache = Served::Stored { origin_ms: 0.0 }.label();
+        let is_streamed = plan.range.is_none() && plan.source.size > WHOLE_FIRST_BYTES_MAX;
         // Until the first piece is there, the answer can still be another one.
-        let first = match plan.range {
-            None => reader.next().await,
-            Some(_) => reader.whole().await.map(|body| Some(part(&body.bytes, plan.range))),
+        let first = match is_streamed {
+            true => reader.next().await,
+            false => reader.whole().await.map(|body| Some(part(&body.bytes, plan.range))),
         };
         let first = match first {
             Ok(first) => first.unwrap_or_default(),
@@ -124,7 +130,7 @@ impl EdgeService {
         head.headers.extend(record.id.header().map(|id| (REQUEST_ID, id)));
         session.write_response_header(Box::new(ResponseHeader::from(head))).await?;
         session.write_response_body(first, false).await?;
-        if plan.range.is_none() {
+        if is_streamed {
             while let Some(piece) = reader.next().await.map_err(|error| cut(&error, record))? {
                 session.write_response_body(piece, false).await?;
             }

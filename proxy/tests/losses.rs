@@ -182,6 +182,22 @@ async fn a_cut_or_changed_body_never_looks_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_small_file_that_is_cut_or_changed_is_503() {
+    let world = World::new().await;
+    // It comes in several pieces, of which the first ones are right, and the rest is asked for a second time.
+    let page = vec![b'x'; 60_000];
+    world.publish(1, &[("page.bin", &page), ("known.txt", b"known")]).await;
+    assert_eq!(world.get("/known.txt").await.status, 200);
+    for fault in [Fault::CutAfter(20_000), Fault::Corrupt] {
+        world.faults.set(fault);
+        let answer = world.get("/page.bin").await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{fault:?}");
+    }
+    world.faults.set(Fault::None);
+    assert!(world.get("/page.bin").await.body == page);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_that_the_store_lost_is_an_error_and_not_404() {
     let world = World::new().await;
     let lost = loggia_types::DeploymentId::from_parts(99, 9);

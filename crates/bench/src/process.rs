@@ -76,6 +76,21 @@ impl Process {
         }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// To it and its children.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.family().into_iter().for_each(|id| send(id, signal));
+    }
+
+    /// Ends it and its children without a chance to clean up.
+    pub(crate) fn kill(mut self) -> std::io::Result<()> {
+        self.signal(Signal::SIGKILL);
+        self.child.wait().map(drop)
+    }
+
     /// Asks it to end and waits for that.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.terminate();
@@ -110,10 +125,10 @@ impl Process {
     }
 
     fn terminate(&self) {
-        if let Ok(id) = i32::try_from(self.child.id()) {
-            // It is not reaped yet, so the id is still its own.
-            let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
-        }
+        // It is not reaped yet, so the id is still its own.
+        send(self.child.id(), Signal::SIGTERM);
+        // One that was stopped ends only when it goes on.
+        self.signal(Signal::SIGCONT);
     }
 
     fn tail(&self) -> String {
@@ -129,6 +144,12 @@ impl Drop for Process {
             self.terminate();
             let _ = self.child.wait();
         }
+    }
+}
+
+fn send(id: u32, signal: Signal) {
+    if let Ok(id) = i32::try_from(id) {
+        let _ = kill(Pid::from_raw(id), signal);
     }
 }
 

@@ -5,8 +5,21 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-const BEGIN: &str = "<!-- edge:begin -->";
-const END: &str = "<!-- edge:end -->";
+/// Names of the two marks of a document between which a text goes: `<!-- edge:begin -->` and `<!-- edge:end -->`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Marks(pub &'static str);
+
+pub(crate) const EDGE: Marks = Marks("edge");
+
+impl Marks {
+    fn begin(self) -> String {
+        format!("<!-- {}:begin -->", self.0)
+    }
+
+    fn end(self) -> String {
+        format!("<!-- {}:end -->", self.0)
+    }
+}
 
 /// What is asked of a ratio, ours by theirs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,7 +31,7 @@ pub(crate) enum Goal {
 }
 
 impl Goal {
-    fn verdict(self, ratio: f64) -> &'static str {
+    pub(crate) fn verdict(self, ratio: f64) -> &'static str {
         match self {
             Self::AtLeast(least) if ratio >= least => "ok",
             Self::AtMost(most) if ratio <= most => "ok",
@@ -113,7 +126,7 @@ impl Report {
 }
 
 /// Three digits say what there is to say.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let decimals = match value.abs() {
         large if large >= 100.0 => 0,
         medium if medium >= 10.0 => 1,
@@ -123,17 +136,19 @@ fn number(value: f64) -> String {
 }
 
 /// Puts a text between the marks of a document.
-pub(crate) fn paste(document: &Path, text: &str) -> anyhow::Result<()> {
+pub(crate) fn paste(document: &Path, marks: Marks, text: &str) -> anyhow::Result<()> {
     let name = document.display();
     let before = std::fs::read_to_string(document).with_context(|| format!("reading {name}"))?;
-    let after = pasted(&before, text).with_context(|| format!("{name} has no {BEGIN} and {END}"))?;
+    let after = pasted(&before, marks, text)
+        .with_context(|| format!("{name} has no {} and {}", marks.begin(), marks.end()))?;
     std::fs::write(document, after).with_context(|| format!("writing {name}"))
 }
 
-fn pasted(document: &str, text: &str) -> Option<String> {
-    let (before, rest) = document.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{text}{END}{after}"))
+fn pasted(document: &str, marks: Marks, text: &str) -> Option<String> {
+    let (begin, end) = (marks.begin(), marks.end());
+    let (before, rest) = document.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{text}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -177,14 +192,15 @@ mod tests {
             about: vec!["here".to_owned()],
             ..Report::default()
         };
-        let first = format!("above\n{BEGIN}\nold{END}\nbelow\n");
-        let text = pasted(&first, &report.markdown()).expect("marks");
+        let first = format!("above\n{}\nold{}\nbelow\n", EDGE.begin(), EDGE.end());
+        let text = pasted(&first, EDGE, &report.markdown()).expect("marks");
         let expected = "above\n<!-- edge:begin -->\n- here\n\n\
             | measure | against | ratio | asked | | ours | theirs | unit | core |\n\
             |---|---|---|---|---|---|---|---|---|\n\
             | hot | nginx | 1.23 | ≥ 1.15 | ok | 12346 | 10000 | requests/s | 6.50 / 8.04 µs |\n\n- quiet\n<!-- edge:end -->\nbelow\n";
         assert_eq!(text, expected);
-        assert_eq!(pasted(&text, &report.markdown()).as_deref(), Some(expected));
-        assert_eq!(pasted("no marks", ""), None);
+        assert_eq!(pasted(&text, EDGE, &report.markdown()).as_deref(), Some(expected));
+        assert_eq!(pasted("no marks", EDGE, ""), None);
+        assert_eq!(pasted(&text, Marks("other"), ""), None);
     }
 }

@@ -140,7 +140,7 @@ fn check_tools() -> anyhow::Result<()> {
 }
 
 /// One key for all. ECDSA on P-256, as certificates of today are.
-fn certificate(dir: &Path) -> anyhow::Result<Certificate> {
+pub(crate) fn certificate(dir: &Path) -> anyhow::Result<Certificate> {
     let names = vec!["localhost".to_owned(), "*.localhost".to_owned()];
     let made = rcgen::generate_simple_self_signed(names)?;
     let (cert, key) = (dir.join("bench.crt"), dir.join("bench.key"));
@@ -184,5 +184,5 @@ fn write(options: &Options, report: &Report) -> anyhow::Result<()> {
     if let Some(out) = &options.out {
         std::fs::write(out, &text).with_context(|| format!("writing {}", out.display()))?;
     }
-    options.paste.as_deref().map_or(Ok(()), |document| report::paste(document, &text))
+    options.paste.as_deref().map_or(Ok(()), |document| report::paste(document, report::EDGE, &text))
 }

@@ -53,7 +53,7 @@ const HEADER_BLOCKS: usize = 500;
 const PUBLISHED_AT_ONCE: usize = 8;
 
 /// A path of the site and the file that holds its content.
-type Files = Vec<(String, PathBuf)>;
+pub(crate) type Files = Vec<(String, PathBuf)>;
 
 #[derive(Debug)]
 pub(crate) struct Sites {
@@ -231,7 +231,7 @@ impl NewSite {
 }
 
 /// Gives the prefix of its objects' keys.
-async fn publish(
+pub(crate) async fn publish(
     world: &World,
     number: u64,
     host: &str,
@@ -285,7 +285,7 @@ fn facts(deployment: DeploymentRef) -> Facts {
     }
 }
 
-fn route(host: &str, deployment: DeploymentRef) -> anyhow::Result<Route> {
+pub(crate) fn route(host: &str, deployment: DeploymentRef) -> anyhow::Result<Route> {
     Ok(Route {
         hostname: host.parse()?,
         project_id: deployment.project_id,

@@ -163,6 +163,9 @@ fn caching(content: &Content<'_>) -> HeaderValue {
 
 /// What no rule of a site may change, because clients and caches would misunderstand the bytes that follow.
 fn settle(headers: &mut HeaderMap, decision: &Decision<'_>, policy: &Policy<'_>) -> Option<Multipart> {
+    if is_about_the_request(&decision.answer) {
+        headers.insert(CACHE_CONTROL, NO_STORE);
+    }
     if decision.is_protected {
         headers.insert(CACHE_CONTROL, PRIVATE);
     }
@@ -180,6 +183,15 @@ fn settle(headers: &mut HeaderMap, decision: &Decision<'_>, policy: &Policy<'_>)
             None
         }
         _ => None,
+    }
+}
+
+/// Whether it answers what was odd about this one request: stored, it would answer everybody's (RFC 9111 §3).
+fn is_about_the_request(answer: &Answer<'_>) -> bool {
+    match answer {
+        Answer::PreconditionFailed | Answer::NotAcceptable | Answer::MethodNotAllowed => true,
+        Answer::Content(content) => content.extent == Extent::NotSatisfiable,
+        Answer::Redirect { .. } | Answer::Unauthorized | Answer::Options | Answer::Nothing(_) => false,
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod events;
 mod held;
 pub(crate) mod journal;
 mod refresh;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,6 +29,7 @@ pub(crate) use self::held::Slot;
 use self::held::{Held, Known, Seen};
 use self::journal::Journal;
 use self::refresh::Refresher;
+use self::turns::Cause;
 use crate::answers::Audience;
 use crate::metrics::{self, Metrics};
 
@@ -137,7 +139,7 @@ impl Routes {
                 return Resolution::Unknown;
             }
             self.shared.metrics.resolved(metrics::Resolved::Miss);
-            return self.refresher.ask(hostname).await;
+            return self.refresher.ask(hostname, Cause::Visitor).await;
         };
         let freshness = self.shared.freshness(&slot, known.seen, Instant::now());
         self.shared.metrics.resolved(freshness.label());
@@ -146,12 +148,12 @@ impl Routes {
         match freshness {
             Freshness::Fresh => held,
             Freshness::Expired => {
-                self.refresher.start(hostname);
+                self.refresher.start_check(hostname);
                 held
             }
             Freshness::Invalidated => {
-                let asked = tokio::time::timeout(INVALIDATED_WAIT_MAX, self.refresher.ask(hostname)).await;
-                match asked {
+                let asking = self.refresher.ask(hostname, Cause::Event);
+                match tokio::time::timeout(INVALIDATED_WAIT_MAX, asking).await {
                     Ok(Resolution::Unavailable) | Err(_) => held,
                     Ok(answer) => answer,
                 }
@@ -167,7 +169,7 @@ impl Routes {
         match freshness {
             Freshness::Fresh => {}
             Freshness::Expired if audience == Audience::Public => {
-                self.refresher.start(&resolved.route.hostname);
+                self.refresher.start_check(&resolved.route.hostname);
             }
             Freshness::Expired | Freshness::Invalidated => return false,
         }

@@ -1,4 +1,4 @@
-//! Asking the api: once at a time for a hostname, a bounded number at a time in all, never in a storm.
+//! Asking the api: once at a time for a hostname, a bounded number at a time and in a second, never in a storm.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -13,6 +13,7 @@ use moka::sync::Cache;
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
+use super::turns::{Cause, Turns};
 use super::{Resolution, Shared};
 use crate::metrics::RouteAnswer;
 
@@ -22,7 +23,8 @@ const ASKING_MAX: usize = 64;
 /// After an error the same hostname is not asked again for this long.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
-/// With [`ASKING_MAX`] calls hanging until their timeout of 3 s, a visitor in the queue is told so instead.
+/// With [`ASKING_MAX`] calls hanging until their timeout of 3 s, or with thousands of names asked for at once, a visitor
+/// in the queue is told so instead.
 const QUEUE_WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// Hostnames in [`ERROR_PAUSE`]; more than anybody can ask for within it.
@@ -40,6 +42,7 @@ struct Inner {
     routes: Arc<Shared>,
     flights: Mutex<HashMap<Hostname, Flight>>,
     permits: Semaphore,
+    turns: Turns,
     paused: Cache<Hostname, ()>,
 }
 
@@ -50,40 +53,41 @@ impl Refresher {
             routes,
             flights: Mutex::default(),
             permits: Semaphore::new(ASKING_MAX),
+            turns: Turns::new(),
             paused: Cache::builder().max_capacity(PAUSED_MAX).time_to_live(ERROR_PAUSE).build(),
         };
         Self { inner: Arc::new(inner) }
     }
 
     /// Asks, or joins those who already do, and waits for the answer.
-    pub(super) async fn ask(&self, hostname: &Hostname) -> Resolution {
-        match self.flight(hostname) {
+    pub(super) async fn ask(&self, hostname: &Hostname, cause: Cause) -> Resolution {
+        match self.flight(hostname, cause) {
             Some(flight) => flight.await,
             None => Resolution::Unavailable,
         }
     }
 
-    /// Asks in the background.
-    pub(super) fn start(&self, hostname: &Hostname) {
-        drop(self.flight(hostname));
+    /// Asks in the background whether what is served meanwhile is still right.
+    pub(super) fn start_check(&self, hostname: &Hostname) {
+        drop(self.flight(hostname, Cause::Check));
     }
 
-    /// As [`Refresher::start`], because of an event: what is under way may be from before it.
+    /// Asks in the background, because of an event: what is under way may be from before it.
     pub(super) fn start_at_once(&self, hostname: &Hostname) {
         self.inner.paused.invalidate(hostname);
         let running = self.inner.flights().get(hostname).cloned();
         let (refresher, hostname) = (self.clone(), hostname.clone());
         match running {
-            None => refresher.start(&hostname),
+            None => drop(refresher.flight(&hostname, Cause::Event)),
             Some(flight) => drop(tokio::spawn(async move {
                 flight.await;
                 refresher.inner.paused.invalidate(&hostname);
-                refresher.start(&hostname);
+                drop(refresher.flight(&hostname, Cause::Event));
             })),
         }
     }
 
-    fn flight(&self, hostname: &Hostname) -> Option<Flight> {
+    fn flight(&self, hostname: &Hostname, cause: Cause) -> Option<Flight> {
         let mut flights = self.inner.flights();
         if let Some(flight) = flights.get(hostname) {
             return Some(flight.clone());
@@ -94,7 +98,7 @@ impl Refresher {
         // A task of its own: the visitor who started it may leave, others wait for the same answer.
         let (inner, name) = (Arc::clone(&self.inner), hostname.clone());
         let task = tokio::spawn(async move {
-            let answer = inner.ask(&name).await;
+            let answer = inner.ask(&name, cause).await;
             inner.flights().remove(&name);
             answer
         });
@@ -109,9 +113,13 @@ impl Inner {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ask(&self, hostname: &Hostname) -> Resolution {
-        let Ok(Ok(_permit)) = tokio::time::timeout(QUEUE_WAIT_MAX, self.permits.acquire()).await else {
-            debug!(%hostname, "Too many questions to the api are open to ask for {hostname}");
+    async fn ask(&self, hostname: &Hostname, cause: Cause) -> Resolution {
+        let turn = async {
+            self.turns.wait(cause).await;
+            self.permits.acquire().await
+        };
+        let Ok(Ok(_permit)) = tokio::time::timeout(QUEUE_WAIT_MAX, turn).await else {
+            debug!(%hostname, "Too much is asked of the api to ask for {hostname}");
             return Resolution::Unavailable;
         };
         let generation = self.routes.generation.load(Ordering::Acquire);

@@ -22,7 +22,7 @@ const EDGE_TOKEN: &str = "bench-edge-token-0123456789abcdef";
 pub(crate) struct World {
     process: Process,
     pub s3: SocketAddr,
-    api: SocketAddr,
+    pub api: SocketAddr,
     pub store: Store,
     client: reqwest::Client,
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::header::{HeaderMap, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
+use http::header::{
+    HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+};
 use loggia_types::manifest::{Coding, Entry};
 use loggia_types::{ContentHash, Manifest, Timestamp};
 
@@ -72,7 +74,7 @@ impl Validators {
             let mut lines = headers.get_all(IF_MATCH).into_iter();
             return lines.any(|line| self.is_listed(line.as_bytes(), Comparison::Strong));
         }
-        let since = headers.get(IF_UNMODIFIED_SINCE).and_then(|value| parse_date(value.as_bytes()));
+        let since = only_date(headers, &IF_UNMODIFIED_SINCE);
         since.is_none_or(|since| self.last_modified <= since)
     }
 
@@ -82,7 +84,7 @@ impl Validators {
             let mut lines = headers.get_all(IF_NONE_MATCH).into_iter();
             return lines.any(|line| self.is_listed(line.as_bytes(), Comparison::Weak));
         }
-        let since = headers.get(IF_MODIFIED_SINCE).and_then(|value| parse_date(value.as_bytes()));
+        let since = only_date(headers, &IF_MODIFIED_SINCE);
         since.is_some_and(|since| self.last_modified <= since)
     }
 
@@ -128,6 +130,13 @@ impl Validators {
 enum Comparison {
     Weak,
     Strong,
+}
+
+/// The date of a header that has one line; with another one it is no date (RFC 9110 §13.1.3, §13.1.4).
+fn only_date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+    let mut lines = headers.get_all(name).into_iter();
+    let date = parse_date(lines.next()?.as_bytes());
+    lines.next().is_none().then_some(date)?
 }
 
 fn parse_date(value: &[u8]) -> Option<SystemTime> {
