@@ -117,16 +117,10 @@ fn describe(headers: &mut HeaderMap, decision: &Decision<'_>, manifest: &Manifes
             insert(headers, LOCATION, location.as_bytes());
         }
         Answer::Unauthorized => drop(headers.insert(WWW_AUTHENTICATE, CHALLENGE)),
-        Answer::MethodNotAllowed => {
-            headers.insert(ALLOW, ALLOWED);
-            headers.insert(CACHE_CONTROL, NO_STORE);
-        }
-        Answer::NotAcceptable => {
-            headers.insert(CACHE_CONTROL, NO_STORE);
-            headers.insert(VARY, HeaderValue::from_static(CODING_VARY));
-        }
-        Answer::Options => drop(headers.insert(ALLOW, ALLOWED)),
-        Answer::Nothing(_) | Answer::PreconditionFailed => drop(headers.insert(CACHE_CONTROL, NO_STORE)),
+        Answer::MethodNotAllowed | Answer::Options => drop(headers.insert(ALLOW, ALLOWED)),
+        Answer::NotAcceptable => drop(headers.insert(VARY, HeaderValue::from_static(CODING_VARY))),
+        Answer::Nothing(_) => drop(headers.insert(CACHE_CONTROL, NO_STORE)),
+        Answer::PreconditionFailed => {}
     }
 }
 
@@ -153,7 +147,6 @@ fn describe_content(headers: &mut HeaderMap, content: &Content<'_>, manifest: &M
 
 fn caching(content: &Content<'_>) -> HeaderValue {
     match content.role {
-        _ if content.extent == Extent::NotSatisfiable => NO_STORE,
         Role::StandIn(_) => NO_STORE,
         Role::File | Role::Retired(_) if content.entry.is_immutable() => IMMUTABLE,
         // What a rewrite shows can be something else after the next deploy, whatever the file is called.
