@@ -48,7 +48,8 @@ pub(in super::super) async fn play(stage: &Stage, findings: &mut Findings) -> an
         (0..count).map(|n| Page::noise(host, &format!("/page-{n}.woff2"), PAGE_BYTES)).collect()
     };
     let played = fault_time + (fault_time + RECOVERY) * u32::try_from(FAULTS.len())?;
-    let asked = played.as_millis() / COLD_EVERY.as_millis();
+    // Half as many again: what was asked for while it was broken is asked for a second time, which takes its time too.
+    let asked = played.as_millis() / COLD_EVERY.as_millis() * 3 / 2;
     let cached: Arc<[Page]> = pages(CACHED_HOST, CACHED).into();
     let cold: Arc<[Page]> = pages(COLD_HOST, usize::try_from(asked)? + 100).into();
     site::deploy(stage, &world, 1, &cached).await?;
@@ -103,6 +104,8 @@ pub(in super::super) async fn play(stage: &Stage, findings: &mut Findings) -> an
             findings.note(format!("{what}: {:?}", strange.outcome));
         }
     }
+    let last = explorers.seen().iter().map(|explored| explored.page).max();
+    anyhow::ensure!(last < Some(cold.len() - 1), "the pages that nobody had asked for ran out");
     if let Some(trouble) = crowd.trouble() {
         findings.note(format!("a cached file: {trouble}"));
     }
@@ -170,8 +173,10 @@ impl Explorers {
                 let page = next.fetch_add(1, Ordering::Relaxed);
                 let (noted, cold) = (Arc::clone(&noted), Arc::clone(&cold));
                 asking.spawn(async move {
-                    // Pages may run out when the machine is slow: then the last ones are asked for again.
-                    let page = page.min(cold.len() - 1);
+                    // When pages run out, nobody asks any more, and the day says so.
+                    if page >= cold.len() {
+                        return;
+                    }
                     let asked_at = Instant::now();
                     let outcome = outcome(Visitor::new(edge).look_at(&cold[page]).await);
                     let (at, took) = (Instant::now(), asked_at.elapsed());
