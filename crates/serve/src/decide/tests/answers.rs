@@ -27,6 +27,7 @@ fn conditions_are_answered_from_the_manifest() {
         (&[("if-modified-since", "Tue, 14 Nov 2023 22:13:21 GMT")], "304"),
         (&[("if-modified-since", "Tue, 14 Nov 2023 22:13:19 GMT")], "200 a.html"),
         (&[("if-modified-since", "yesterday")], "200 a.html"),
+        (&[("if-modified-since", CREATED), ("if-modified-since", CREATED)], "200 a.html"),
         (&[("if-none-match", "\"x\""), ("if-modified-since", CREATED)], "200 a.html"),
         (&[("if-none-match", &etag), ("range", "bytes=0-1")], "304"),
         (&[("if-match", &etag)], "200 a.html"),
@@ -40,6 +41,13 @@ fn conditions_are_answered_from_the_manifest() {
         (&[("if-unmodified-since", CREATED)], "200 a.html"),
         (&[("if-unmodified-since", "Tue, 14 Nov 2023 22:13:19 GMT")], "412"),
         (&[("if-unmodified-since", "yesterday")], "200 a.html"),
+        (
+            &[
+                ("if-unmodified-since", "Tue, 14 Nov 2023 22:13:19 GMT"),
+                ("if-unmodified-since", "Tue, 14 Nov 2023 22:13:19 GMT"),
+            ],
+            "200 a.html",
+        ),
         (&[("if-match", &etag), ("if-unmodified-since", "Tue, 14 Nov 2023 22:13:19 GMT")], "200 a.html"),
     ];
     for (lines, expected) in cases {
