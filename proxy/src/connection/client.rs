@@ -204,16 +204,22 @@ stream_of!(Client, stream);
 /// The proxy gets the whole request with the loan, so it has nothing to read: bytes that come meanwhile are the next
 /// request and wait. It can't lose them or take them for a body, and the connection can be closed properly even when
 /// the proxy gives up on it.
+///
+/// The proxy writes a head and then a body. Here the head waits for the body, or for a flush, and both leave in one piece.
 #[derive(Debug)]
 pub(crate) struct Loan {
     client: Option<Client>,
     home: Option<oneshot::Sender<Client>>,
+    held: BytesMut,
 }
+
+/// Heads are smaller. What is larger gains nothing by waiting.
+const HELD_BYTES_MAX: usize = 4 * 1024;
 
 impl Loan {
     pub(crate) fn new(client: Client) -> (Self, oneshot::Receiver<Client>) {
         let (home, returned) = oneshot::channel();
-        (Self { client: Some(client), home: Some(home) }, returned)
+        (Self { client: Some(client), home: Some(home), held: BytesMut::new() }, returned)
     }
 
     fn client(&self) -> &Client {
@@ -223,11 +229,34 @@ impl Loan {
     fn pin(&mut self) -> Pin<&mut Client> {
         Pin::new(self.client.as_mut().expect("only Drop takes it"))
     }
+
+    /// Writes what is held, and then of `bytes` what still goes.
+    fn poll_write_behind_held(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        while !self.held.is_empty() {
+            let client = Pin::new(self.client.as_mut().expect("only Drop takes it"));
+            let pieces = [IoSlice::new(&self.held), IoSlice::new(bytes)];
+            let written = ready!(client.poll_write_vectored(context, &pieces))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let of_held = written.min(self.held.len());
+            self.held.advance(of_held);
+            if written > of_held {
+                return Poll::Ready(Ok(written - of_held));
+            }
+        }
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        self.pin().poll_write(context, bytes)
+    }
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        if let (Some(client), Some(home)) = (self.client.take(), self.home.take()) {
+        // The proxy flushes what it ends. A client that was sent half an answer can only be closed.
+        let is_whole = self.held.is_empty();
+        if let (Some(client), Some(home), true) = (self.client.take(), self.home.take(), is_whole) {
             // Nobody waits for it when the connection's task is gone; then it closes here.
             let _ = home.send(client);
         }
@@ -250,28 +279,21 @@ impl AsyncWrite for Loan {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.pin().poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.pin().poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.client().is_write_vectored()
+        if self.held.is_empty() && bytes.len() <= HELD_BYTES_MAX {
+            self.held.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        self.poll_write_behind_held(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_write_behind_held(context, &[]))?;
         self.pin().poll_flush(context)
     }
 
     /// Closing is the business of whoever lent the client: there may be bytes to drain first.
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.pin().poll_flush(context)
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(context)
     }
 }
 
