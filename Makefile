@@ -34,6 +34,7 @@ http-cache-tests: ## Ask an edge the public suite http-cache-tests; its results 
 bench: ## Measure the engine, then the edge beside its peers; the edge's table goes into docs/BENCHMARKS.md
 	scripts/setup.sh --bench
 	cargo bench --locked --package loggia-serve --bench decide --bench compile --bench matching
+	cargo test --locked --release --package loggia-proxy --lib -- --ignored --nocapture a_million_routes
 	$(MAKE) bench-edge
 
 # A missed goal is an exit status of 2; the table is written all the same.

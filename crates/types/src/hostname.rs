@@ -1,6 +1,7 @@
 //! Hostnames: what a visitor asked for, normalised, and which of our own names it is.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::alias::AliasLabel;
 use crate::id::DeploymentId;
@@ -11,8 +12,10 @@ pub const HOSTNAME_LEN_MAX: usize = 253;
 const LABEL_LEN_MAX: usize = 63;
 
 /// A lower-case DNS name in ASCII (A-labels for international names), without port or root dot.
+///
+/// Cheap to clone: an edge holds a million, each in two places.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Hostname(Box<str>);
+pub struct Hostname(Arc<str>);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHostname {

@@ -2,6 +2,7 @@
 
 use super::*;
 use loggia_types::DeploymentId;
+use loggia_types::alias::AliasName;
 use loggia_types::build::Environment;
 use loggia_types::route::{ServeSettings, SurrogateKeys};
 
@@ -109,4 +110,43 @@ fn without_room_what_was_checked_longest_ago_goes() {
     assert!((19_000..20_000).all(is_held) && !(0..10_000).any(is_held));
     let listed = (0..20_000).filter(|n| !held.of_project(ProjectId::from_parts(*n, 1)).is_empty()).count();
     assert_eq!(listed as u64, held.count(), "what goes is listed nowhere");
+}
+
+/// What a million routes take, with all that the allocator adds, and what a look-up among them costs. For
+/// docs/BENCHMARKS.md; it prints and asserts the former.
+#[test]
+#[ignore = "a measurement: make bench"]
+#[allow(clippy::print_stdout, reason = "it is for a person")]
+fn a_million_routes() {
+    const ROUTES: u64 = 1_000_000;
+    let name = |n: u64| format!("site-{n}.pages.example.org");
+    let resident = || {
+        let text = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+        let pages: u64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
+        pages * 4096
+    };
+    let started = std::time::Instant::now();
+    let before = resident();
+    // A little room in each of the sets, which chance does not fill alike.
+    let held = Held::new(1_100_000);
+    for n in 0..ROUTES {
+        let known = known_at(&name(n), n, n, 1);
+        let seen = Seen { version: EventPosition(1), checked: Some(Checked::new(0, started, started)) };
+        let route = Route {
+            slug: format!("site-{n}").parse().expect("valid"),
+            surrogate_keys: SurrogateKeys::Usual(Some(AliasName::Production)),
+            ..(*known.route).clone()
+        };
+        let slot = held.put(Known { route: Arc::new(route), seen });
+        slot.show(&slot.known().expect("just put there").route);
+    }
+    let bytes = (resident() - before) / held.count();
+    let names: Vec<Hostname> =
+        (0..ROUTES).step_by(7).map(|n| name(n * 7919 % ROUTES).parse().expect("valid")).collect();
+    let asked = std::time::Instant::now();
+    let found = names.iter().filter(|name| held.get(name).is_some()).count();
+    let nanos = asked.elapsed().as_nanos() / names.len() as u128;
+    assert_eq!(found, names.len());
+    println!("{} routes: {bytes} bytes each, a look-up {nanos} ns", held.count());
+    assert!(bytes <= 400, "{bytes} bytes");
 }
