@@ -101,7 +101,8 @@ impl EdgeService {
             // Whoever comes next has it from memory.
             self.cache_headers.tell(&mut head.headers, Served::Disk);
         }
-        cache_headers::count(&mut head.headers, body.age_secs(Instant::now()), self.bodies.hit(body));
+        let age_secs = body.age_secs(Instant::now());
+        cache_headers::count(&mut head.headers, age_secs, self.bodies.hit(body, age_secs));
         send(session, record.id, head, part(&body.bytes, plan.range)).await
     }
 

@@ -254,6 +254,26 @@ async fn a_fetch_that_hangs_or_stalls_or_breaks_is_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_the_store_hangs_visitors_are_told_to_come_again_within_eight_seconds() {
+    let world = World::new().await;
+    world.publish(1, &[("index.html", b"home"), ("cold.txt", b"cold")]).await;
+    assert_eq!(world.get("/").await.status, 200);
+    world.faults.set(Fault::Hang);
+    let (before, asked) = (world.faults.requests(), Instant::now());
+    let (one, two) = tokio::join!(world.get("/cold.txt"), world.get("/cold.txt"));
+    for answer in [one, two] {
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
+    }
+    let took = asked.elapsed();
+    assert!(took < Duration::from_millis(9500), "{took:?}");
+    assert_eq!(world.get("/").await.summary(), "200 home");
+    world.faults.set(Fault::None);
+    assert_eq!(world.get("/cold.txt").await.summary(), "200 cold");
+    // The first, the second try, and the one that was answered.
+    assert_eq!(world.faults.requests() - before, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_in_memory_is_served_without_the_store_and_nothing_wrong_is_kept() {
     let world = World::new().await;
     let files: &[(&str, &[u8])] =

@@ -182,6 +182,37 @@ async fn an_idle_connection_ends_with_a_goodbye() {
     assert!(ended.is_ok(), "it stays open");
 }
 
+const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_end_with_a_goodbye_that_says_why() {
+    let world = world_with(|_| {}).await;
+    for (what, flood) in [("ping", PING.repeat(2_000)), ("settings", EMPTY_SETTINGS.repeat(4_000))] {
+        let (mut reading, mut writing) = tokio::io::split(connect(&world, b"h2").await);
+        // Much of it comes after the edge has had enough; where it is not taken, the connection is over.
+        let sending = tokio::spawn(async move {
+            let _ = writing.write_all(&[BEGIN, &flood].concat()).await;
+            writing
+        });
+        let goodbye = async {
+            loop {
+                let (head, payload) = frame(&mut reading).await;
+                if head[3] == GOAWAY {
+                    return payload;
+                }
+            }
+        };
+        let payload = timeout(Duration::from_secs(10), goodbye).await.expect(what);
+        assert_eq!(payload[4..8], u32::from(Reason::ENHANCE_YOUR_CALM).to_be_bytes(), "{what}");
+        // The sender stays: the end is the edge's.
+        let _writing = sending.await.unwrap();
+        let ended = timeout(Duration::from_secs(10), reading.read_to_end(&mut Vec::new())).await;
+        assert!(ended.is_ok(), "{what}: it stays open");
+    }
+    assert_eq!(Http2::open(&world).await.get("/").await.unwrap().summary(), "200 home");
+}
+
 /// One HEADERS frame that ends its stream, its fields spelled out (RFC 7541 §6.2.2).
 fn headers(stream: u8, fields: &[(&str, &[u8])]) -> Vec<u8> {
     let mut block = Vec::new();

@@ -144,7 +144,8 @@ impl Answers {
             Payload::Inline(bytes) => (bytes.clone(), CacheResult::None, Extra::default()),
             Payload::File(body) => {
                 let body = body.upgrade().filter(|body| !body.is_stale())?;
-                let extra = Extra { age_secs: Some(body.age_secs(now)), hits: Some(bodies.hit(&body)) };
+                let age_secs = body.age_secs(now);
+                let extra = Extra { age_secs: Some(age_secs), hits: Some(bodies.hit(&body, age_secs)) };
                 (body.bytes.clone(), CacheResult::Hit, extra)
             }
         };

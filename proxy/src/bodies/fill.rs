@@ -12,7 +12,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use loggia_types::content_hash::ContentHasher;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout, timeout_at};
 use tracing::warn;
 
 use super::{Begin, Body, Inner, Source, Tier};
@@ -26,6 +26,10 @@ const STALL: Duration = Duration::from_millis(700);
 
 /// How long a fetch waits for its turn. With a store that does not answer at all, a visitor is told so instead.
 const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// How long it waits for its first bytes, its turn included: then a visitor is told to come again. What is given up is not
+/// asked for any more, so a store that comes back finds few requests besides those of who comes now.
+const FIRST_BYTES_WITHIN: Duration = Duration::from_secs(8);
 
 #[derive(Default)]
 pub(crate) struct Fill {
@@ -183,6 +187,7 @@ fn abandoned() -> ReadError {
 }
 
 async fn fetch(inner: &Inner, fill: &Fill, source: &Source) -> Result<Bytes, ReadError> {
+    let given_up_at = tokio::time::Instant::now() + FIRST_BYTES_WITHIN;
     let Ok(Ok(_place)) = timeout(QUEUE_WAIT_MAX, inner.places.acquire()).await else {
         return Err(ReadError::new(OriginFault::Timeout, "too many objects are on their way already"));
     };
@@ -191,10 +196,14 @@ async fn fetch(inner: &Inner, fill: &Fill, source: &Source) -> Result<Bytes, Rea
     let mut hasher = ContentHasher::default();
     let mut whole = BytesMut::with_capacity(usize::try_from(source.size).unwrap_or_default());
     loop {
-        let piece = lead.next().await?;
-        if whole.is_empty() {
+        let piece = if whole.is_empty() {
+            let first = timeout_at(given_up_at, lead.next()).await;
+            let first = first.map_err(|_| ReadError::new(OriginFault::Timeout, "the store is silent"))??;
             inner.metrics.origin_head(asked.elapsed());
-        }
+            first
+        } else {
+            lead.next().await?
+        };
         hasher.update(&piece);
         whole.extend_from_slice(&piece);
         if lead.received < source.size {

@@ -39,8 +39,9 @@ const PERMIT_BYTES: u64 = 1024;
 /// Fetches that run at one time. More would wait for the store anyway, and each has a connection of its own.
 const FILLS_MAX: usize = 256;
 
-/// Every hit of a rarely asked file is told to the cache, and then each sixteenth: counting is what a look-up costs, and
-/// sixteen of a file that is asked for all the time say as much as one.
+/// The first hits of a file are told to the cache, and then each sixteenth, and the first of each second: counting is what a
+/// look-up costs, and sixteen of a file that is asked for all the time say as much as one. Of a file that is asked for once a
+/// second, sixteen hits are so far apart that the cache has forgotten it meanwhile, when a crawler is about.
 const TOUCH_EVERY: u64 = 16;
 
 /// What is kept: the content of a project in one coding, whose bytes have this hash. Projects never share, so that nobody
@@ -77,6 +78,8 @@ pub(crate) struct Body {
     pub bytes: Bytes,
     stored_at: Instant,
     hits: AtomicU64,
+    /// The second of its age in which the cache was told of it.
+    touched_secs: AtomicU64,
     /// A soft purge: still served, and fetched anew by the next who asks.
     is_stale: AtomicBool,
     tier: Tier,
@@ -99,6 +102,7 @@ impl Body {
             bytes,
             stored_at: Instant::now(),
             hits: AtomicU64::new(0),
+            touched_secs: AtomicU64::new(0),
             is_stale: AtomicBool::new(is_stale),
             tier,
             is_kept: AtomicBool::new(tier != Tier::Store),
@@ -232,10 +236,12 @@ impl Bodies {
         }
     }
 
-    /// Counts a hit. Gives how many there were, this one included.
-    pub(crate) fn hit(&self, body: &Body) -> u64 {
+    /// Counts a hit, at this age of the body. Gives how many there were, this one included.
+    pub(crate) fn hit(&self, body: &Body, age_secs: u64) -> u64 {
         let hits = body.hits.fetch_add(1, Ordering::Relaxed) + 1;
-        if hits < TOUCH_EVERY || hits.is_multiple_of(TOUCH_EVERY) {
+        let is_new_second = body.touched_secs.load(Ordering::Relaxed) != age_secs;
+        if is_new_second || hits < TOUCH_EVERY || hits.is_multiple_of(TOUCH_EVERY) {
+            body.touched_secs.store(age_secs, Ordering::Relaxed);
             self.inner.memory.get(&body.key);
             self.inner.second_tier.iter().for_each(|tier| tier.asked_again(body));
         }
@@ -288,8 +294,11 @@ impl Bodies {
         if let Some(fill) = fills.get(&source.key) {
             return Found::Coming(Reader::new(Arc::clone(fill)));
         }
-        // A fetch may have ended between our look at the memory and the one at the fetches.
-        if let Some(body) = self.inner.memory.get(&source.key).filter(|body| !body.is_stale()) {
+        // A fetch may have ended between our look at the memory and the one at the fetches. It was counted then: a second
+        // look would make a file that is asked for once as wanted as one that is asked for twice.
+        let is_known = self.inner.memory.contains_key(&source.key);
+        let known = is_known.then(|| self.inner.memory.get(&source.key)).flatten();
+        if let Some(body) = known.filter(|body| !body.is_stale()) {
             return Found::Memory(body);
         }
         let Some(coming) = self.room_for(source.size) else { return Found::Elsewhere };
@@ -344,4 +353,70 @@ impl Inner {
 
 fn permits(bytes: u64) -> usize {
     usize::try_from(bytes / PERMIT_BYTES).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use loggia_storage::StoreConfig;
+
+    const BODY: &[u8] = &[7; 2048];
+
+    fn bodies(count: u64) -> Bodies {
+        let store = StoreConfig {
+            endpoint_url: Some("http://127.0.0.1:9".into()),
+            region: "eu-central-1".into(),
+            bucket: "sites".into(),
+            access_key: "AKID".into(),
+            secret_key: "secret".into(),
+        };
+        let memory_bytes = count * (BODY.len() as u64 + OVERHEAD_BYTES);
+        let config = CacheConfig { memory_bytes, disk_bytes: 0, ..CacheConfig::default() };
+        let origin = Arc::new(Origin::new(&store).expect("a good address"));
+        Bodies::open(&config, Path::new("unused"), origin, Metrics::new(1)).expect("opens")
+    }
+
+    fn key(number: u32) -> BodyKey {
+        BodyKey { project_id: ProjectId::from_parts(1, 1), hash: ContentHash::of(&number.to_le_bytes()) }
+    }
+
+    /// As a visitor asks; what is not in memory is there afterwards.
+    fn is_hit(bodies: &Bodies, key: BodyKey, known: &mut HashMap<BodyKey, Arc<Body>>, second: u64) -> bool {
+        // An answer that is at hand holds the body weakly, and asks the cache for nothing but the count.
+        let body = known.get(&key).filter(|_| bodies.inner.memory.contains_key(&key));
+        if let Some(body) = body {
+            bodies.hit(body, second);
+            return true;
+        }
+        assert!(bodies.find(&key).is_none());
+        let body = Arc::new(Body::new(key, Bytes::from_static(BODY), Tier::Store));
+        bodies.inner.memory.insert(key, Arc::clone(&body));
+        known.insert(key, body);
+        false
+    }
+
+    #[test]
+    fn files_that_are_asked_for_once_a_second_outlive_a_scan() {
+        const HOT: u32 = 100;
+        let bodies = bodies(1000);
+        let mut known = HashMap::new();
+        let (mut hits, mut asked, mut cold) = (0, 0, HOT);
+        for second in 0..300 {
+            let is_scanned = second >= 20;
+            // Each is asked for four times in five seconds.
+            for hot in (0..HOT).filter(|hot| (u64::from(*hot) + second) % 5 != 0) {
+                let is_hit = is_hit(&bodies, key(hot), &mut known, second);
+                hits += u32::from(is_scanned && is_hit);
+                asked += u32::from(is_scanned);
+                if is_scanned {
+                    cold += 1;
+                    assert!(!self::is_hit(&bodies, key(cold), &mut known, second));
+                }
+                // The cache does its work when it likes; here, at once.
+                bodies.inner.memory.run_pending_tasks();
+            }
+        }
+        assert!(cold > 20 * 1000, "{cold}");
+        assert!(hits * 1000 >= asked * 999, "{hits} of {asked}");
+    }
 }

@@ -18,8 +18,10 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::frames::FrameBudget;
+use super::linger::Linger;
 use super::pace::{Pace, SendRate};
 
 /// More than most heads have, and little enough for thousands of slow ones.
@@ -32,18 +34,28 @@ pub(crate) struct Client {
     written: u64,
     /// Read before somebody else reads on.
     pushed_back: BytesMut,
-    frames: Option<FrameBudget>,
+    frames: Option<Frames>,
+    linger: Option<Linger>,
+}
+
+/// HTTP/2 frames as they pass.
+#[derive(Debug)]
+struct Frames {
+    budget: FrameBudget,
+    spent: CancellationToken,
 }
 
 impl Client {
     pub(crate) fn new(stream: Stream, rate: SendRate) -> Self {
-        Self { stream, pace: Pace::new(rate), written: 0, pushed_back: BytesMut::new(), frames: None }
+        let pace = Pace::new(rate);
+        Self { stream, pace, written: 0, pushed_back: BytesMut::new(), frames: None, linger: None }
     }
 
-    /// Gives back what was read, for HTTP/2, and counts frames from there on.
-    pub(crate) fn into_http2(mut self, read: BytesMut) -> Self {
+    /// Gives back what was read, for HTTP/2, and counts frames from there on. When the budget for them is `spent`, nothing
+    /// more is read: it is for whoever waits for that to say so to the client.
+    pub(crate) fn into_http2(mut self, read: BytesMut, spent: CancellationToken) -> Self {
         self.pushed_back = read;
-        self.frames = Some(FrameBudget::new(Instant::now()));
+        self.frames = Some(Frames { budget: FrameBudget::new(Instant::now()), spent });
         self
     }
 
@@ -82,6 +94,9 @@ impl AsyncRead for Client {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.frames.as_ref().is_some_and(|frames| frames.spent.is_cancelled()) {
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         if self.pushed_back.is_empty() {
             ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
@@ -90,12 +105,14 @@ impl AsyncRead for Client {
             buffer.put_slice(&self.pushed_back[..bytes]);
             self.pushed_back.advance(bytes);
         }
-        let read = &buffer.filled()[before..];
-        if self.frames.as_mut().is_none_or(|frames| frames.pass(read, Instant::now())) {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "too many control frames")))
+        let Some(frames) = &mut self.frames else { return Poll::Ready(Ok(())) };
+        if frames.budget.pass(&buffer.filled()[before..], Instant::now()) {
+            return Poll::Ready(Ok(()));
         }
+        // Whoever was told wakes the connection.
+        frames.spent.cancel();
+        buffer.set_filled(before);
+        Poll::Pending
     }
 }
 
@@ -129,9 +146,15 @@ impl AsyncWrite for Client {
         self.paced(context, result)
     }
 
+    /// An HTTP/2 client is left some time to take what was sent last: the library closes right after its goodbye.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.paced(context, result)
+        if self.linger.is_none() {
+            let result = Pin::new(&mut self.stream).poll_shutdown(context);
+            ready!(self.paced(context, result))?;
+            self.linger = self.frames.is_some().then(Linger::new);
+        }
+        let Self { stream, linger, .. } = &mut *self;
+        linger.as_mut().map_or(Poll::Ready(()), |linger| linger.poll(stream, context)).map(Ok)
     }
 }
 

@@ -12,6 +12,7 @@
 //! client      the bytes of a connection, lent to the proxy for one request
 //!   pace        the slowest that a client may read
 //!   frames      a budget for HTTP/2 frames that only cost work
+//!   linger      how a goodbye reaches a client that is still sending
 //! open        how many connections there are
 //! counters    what was turned away
 //! ```
@@ -29,6 +30,7 @@ pub(crate) mod framing;
 mod h1;
 mod head;
 mod http2;
+mod linger;
 pub(crate) mod open;
 mod pace;
 

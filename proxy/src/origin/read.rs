@@ -1,6 +1,6 @@
 //! An object read from the store over the proxy library's pooled connections, piece by piece.
 
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use loggia_serve::decide::ByteRange;
@@ -15,6 +15,10 @@ use crate::metrics::OriginFault;
 
 /// The store may close an idle connection just as it is used again. Those that are left may all be as old.
 const STALE_CONNECTIONS_MAX: usize = 3;
+
+/// Such a connection fails within a round trip. One that fails later was good, and it is the store that is not: asking it
+/// again at once, for everybody who waits, would be the last thing that it needs.
+const STALE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Why an object could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -58,9 +62,12 @@ impl Origin {
         let session = loop {
             let (session, is_reused) =
                 self.connector.get_http_session(&peer).await.map_err(|error| ReadError::of(&error))?;
+            let asked = Instant::now();
             match self.ask(session, key, range).await {
                 Ok(session) => break session,
-                Err(_) if is_reused && stale < STALE_CONNECTIONS_MAX => stale += 1,
+                Err(_) if is_reused && stale < STALE_CONNECTIONS_MAX && asked.elapsed() < STALE_WITHIN => {
+                    stale += 1;
+                }
                 Err(error) => return Err(ReadError::of(&error)),
             }
         };

@@ -20,6 +20,8 @@ pub enum Fault {
     Close,
     /// Passes connections on as they are, for any number of requests.
     Forward,
+    /// No request gets an answer.
+    Hang,
     /// The next request gets no answer; the others do.
     HangOnce,
     /// The next answer stops after so many bytes, without an end; the others do not.
@@ -101,9 +103,9 @@ impl FaultyStore {
                 return client.write_all(answer.as_bytes()).await.ok();
             }
             Fault::HangOnce | Fault::StallOnce(_) => self.set(Fault::None),
-            Fault::None | Fault::CutAfter(_) | Fault::Corrupt | Fault::Forward => {}
+            Fault::None | Fault::CutAfter(_) | Fault::Corrupt | Fault::Forward | Fault::Hang => {}
         }
-        if fault == Fault::HangOnce {
+        if matches!(fault, Fault::Hang | Fault::HangOnce) {
             return std::future::pending().await;
         }
         let mut upstream = TcpStream::connect(store).await.ok()?;

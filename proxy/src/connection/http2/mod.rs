@@ -20,8 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use h2::RecvStream;
+use futures::future::poll_fn;
 use h2::server::{Connection, SendResponse};
+use h2::{Reason, RecvStream};
 use http::Request;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
@@ -29,6 +30,7 @@ use pingora::protocols::{Digest, GetProxyDigest, GetSocketDigest, GetTimingDiges
 use pingora::proxy::HttpProxy;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
@@ -57,12 +59,19 @@ impl Http2<'_> {
         let digest = Arc::new(digest(&client));
         let peer = self.edge.admission.peer(digest.socket_digest.as_deref(), digest.ssl_digest.clone());
         let rest = Rest { fd: client.id(), rate: self.timing.send };
-        let begins = settings::ours().handshake(client.into_http2(read));
-        let Ok(Ok(connection)) = timeout(self.timing.head, begins).await else { return };
+        let spent = CancellationToken::new();
+        let begins = settings::ours().handshake(client.into_http2(read, spent.clone()));
+        let Ok(Ok(mut connection)) = timeout(self.timing.head, begins).await else { return };
         // Closed from the start, so that it tells whenever it is empty.
         let streams = TaskTracker::new();
         streams.close();
-        self.answer(connection, rest, &digest, peer.as_ref(), &streams).await;
+        tokio::select! {
+            biased;
+            () = spent.cancelled() => calm(&mut connection).await,
+            () = self.answer(&mut connection, rest, &digest, peer.as_ref(), &streams) => {}
+        }
+        // It holds what the client did not take, and the client.
+        drop(connection);
         // What is still under way notices that its client is gone, and writes its line of the access log.
         streams.wait().await;
     }
@@ -70,7 +79,7 @@ impl Http2<'_> {
     /// Takes requests until the client leaves, or has been told to and nothing is under way.
     async fn answer(
         &self,
-        mut connection: Connection<Client, Bytes>,
+        connection: &mut Connection<Client, Bytes>,
         rest: Rest,
         digest: &Arc<Digest>,
         peer: Option<&Peer>,
@@ -126,6 +135,14 @@ impl Http2<'_> {
             let _ = Box::pin(app.process_new_http(session, &is_stopping)).await;
         }
     }
+}
+
+/// Ends a connection whose budget of frames is spent, and says why (RFC 9113 §10.5).
+async fn calm(connection: &mut Connection<Client, Bytes>) {
+    debug!("An HTTP/2 client sends too many frames that only cost work");
+    connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+    // A client that takes nothing does not take this either.
+    let _ = timeout(GOODBYE, poll_fn(|context| connection.poll_closed(context))).await;
 }
 
 /// Reads the first bytes, for which the HTTP/2 library would wait without end.
