@@ -52,6 +52,54 @@ async fn without_events_a_promote_is_seen_after_two_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_lost_out_of_a_live_stream_is_found_within_seconds() {
+    let world = World::new().await;
+    let first = world.publish(1, &[("index.html", b"one")]).await;
+    let second = world.deploy(2, &[("index.html", b"two")]).await;
+    eventually("it is served", async || world.get("/").await.summary() == "200 one").await;
+    let cases = [
+        // what is promoted, whether another event follows, then, after which time
+        (second, false, "200 two", 4),
+        (first, true, "200 one", 2),
+    ];
+    for (deployment, is_followed, expected, secs) in cases {
+        let streams = world.api.followers();
+        world.promote_silently(deployment);
+        world.api.lose(Change::Routes { project_id: project(), hostnames: vec![hostname(HOST)] });
+        let promoted = Instant::now();
+        if is_followed {
+            world.api.next_position();
+            let other = loggia_types::ProjectId::from_parts(7, 7);
+            world.api.emit(Change::Routes { project_id: other, hostnames: Vec::new() });
+        }
+        eventually("the edge finds it", async || world.get("/").await.summary() == expected).await;
+        assert!(promoted.elapsed() < Duration::from_secs(secs), "{:?}", promoted.elapsed());
+        eventually("it follows again", async || world.api.followers() == streams + 1).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_come_twice_or_in_another_order_are_no_gap() {
+    let world = World::new().await;
+    let deployment = world.deploy(1, &[("index.html", b"one")]).await;
+    for _ in 0..10 {
+        let events = [(), ()].map(|()| {
+            // A hole, as a transaction leaves it that was rolled back.
+            world.api.next_position();
+            world.promote_silently(deployment);
+            world.api.lose(Change::Routes { project_id: project(), hostnames: vec![hostname(HOST)] })
+        });
+        for event in events.iter().rev().chain(&events) {
+            world.api.deliver(event);
+        }
+    }
+    eventually("it is served", async || world.get("/").await.summary() == "200 one").await;
+    // Longer than until the next position is told, and than anything is waited for.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(world.api.followers(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_route_never_goes_back_to_a_lower_version() {
     let world = World::new().await;
     let first = world.deploy(1, &[("index.html", b"one")]).await;

@@ -62,16 +62,21 @@ pub(crate) async fn publish_purge(
     Ok(position(row.try_get("position")?))
 }
 
+/// Each event tells of the one before it, the first one of `start`.
 pub(crate) async fn list_after(
     db: &impl GenericClient,
-    after: EventPosition,
+    start: EventPosition,
     limit: i64,
 ) -> Result<Vec<EdgeEvent>, DbError> {
-    let after = i64::try_from(after.0).unwrap_or(i64::MAX);
+    let after = i64::try_from(start.0).unwrap_or(i64::MAX);
     let rows = db.query(&db.prepare_cached(LIST_AFTER).await?, &[&after, &limit]).await?;
-    rows.iter()
-        .map(|row| Ok(EdgeEvent { position: position(row.try_get("position")?), change: change(row)? }))
-        .collect()
+    let mut before = start;
+    let event = |row| {
+        let position = position(Row::try_get(row, "position")?);
+        let after = Some(std::mem::replace(&mut before, position));
+        Ok(EdgeEvent { position, after, change: change(row)? })
+    };
+    rows.iter().map(event).collect()
 }
 
 fn change(row: &Row) -> Result<Change, DbError> {

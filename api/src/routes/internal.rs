@@ -3,14 +3,14 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use loggia_types::alias::AliasName;
 use loggia_types::build::{BuildReport, ClaimRequest, Environment, Heartbeat, HeartbeatAnswer, LogBatch};
-use loggia_types::event::{Change, EdgeEvent};
+use loggia_types::event::{Change, EdgeEvent, POSITION, Told, WITH_POSITIONS};
 use loggia_types::hostname::HostnameKind;
 use loggia_types::route::{Route, ServeSettings, SurrogateKeys};
 use loggia_types::{BuildId, EventPosition, Hostname};
@@ -32,7 +32,8 @@ const BUILDER_NAME_LEN_MAX: usize = 100;
 const EVENTS_AT_ONCE: i64 = 500;
 /// `client::edge` gives a stream up after 30 s of silence.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
-/// A lost notification delays an event by this much at most.
+/// A lost notification delays an event by this much at most. So often an edge hears where the stream stands, too: what was
+/// lost on the way to it is noticed no later.
 const EVENTS_LOOK_EVERY: Duration = Duration::from_secs(2);
 
 pub(crate) async fn claim(
@@ -173,12 +174,16 @@ fn answer(
     }
 }
 
-/// Every committed event after the reader's position, in order, for as long as it listens.
+/// Every committed event after the reader's position, in order, for as long as it listens. Each tells which one came before
+/// it, and whenever there is none left to send, a reader that asks for it is told up to where it was sent all of them: an event that does
+/// not arrive is missed at once.
 pub(crate) async fn events(
     _: Edge,
     State(app): State<App>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+    let with_positions = query.is_some_and(|query| query.split('&').any(|part| part == WITH_POSITIONS));
     let wanted =
         headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     let (first, last) = db::events::bounds(&app.db().await?).await?;
@@ -187,7 +192,7 @@ pub(crate) async fn events(
         let mut position = match position {
             Some(position) => position,
             None => {
-                yield Ok(encode(&EdgeEvent { position: last, change: Change::Reset }));
+                yield Ok(encode(&Told::Event(EdgeEvent { position: last, after: None, change: Change::Reset })));
                 last
             }
         };
@@ -201,9 +206,12 @@ pub(crate) async fn events(
             let idle = events.is_empty();
             for event in events {
                 position = event.position;
-                yield Ok(encode(&event));
+                yield Ok(encode(&Told::Event(event)));
             }
             if idle {
+                if with_positions {
+                    yield Ok(encode(&Told::Position(position)));
+                }
                 wait(&app, Instant::now() + EVENTS_LOOK_EVERY, &mut committed).await;
             }
             if app.stop.is_cancelled() {
@@ -219,9 +227,14 @@ fn continues(position: EventPosition, first: EventPosition, last: EventPosition)
     position <= last && position.0 + 1 >= first.0
 }
 
-fn encode(event: &EdgeEvent) -> Event {
-    let data = serde_json::to_string(event).expect("our own shapes have only string keys");
-    Event::default().id(event.position.to_string()).data(data)
+fn encode(told: &Told) -> Event {
+    match told {
+        Told::Event(event) => {
+            let data = serde_json::to_string(event).expect("our own shapes have only string keys");
+            Event::default().id(event.position.to_string()).data(data)
+        }
+        Told::Position(position) => Event::default().event(POSITION).data(position.to_string()),
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
+use std::time::Duration;
+
 use futures::StreamExt;
 use loggia_types::api::{CreateDeployment, UpdateProject};
 use loggia_types::build::Environment;
-use loggia_types::event::{Change, EdgeEvent};
+use loggia_types::event::{Change, EdgeEvent, Told};
 use loggia_types::manifest::NotFound;
 use loggia_types::publish::SiteFile;
 use loggia_types::route::Route;
 use loggia_types::{ContentHash, DeploymentId, EventPosition};
 
-use crate::world::{World, slug};
+use crate::world::{EDGE, World, changes, slug};
 
 async fn route(world: &World, hostname: &str) -> Option<Route> {
     world.edge.route(&hostname.parse().unwrap()).await.unwrap()
@@ -84,7 +86,7 @@ async fn every_name_of_a_project_has_a_route_and_no_other_name_has() {
 async fn edges_hear_of_every_change_in_order_and_versions_rise() {
     let world = World::start().await;
     let project = world.project("shop").await.project;
-    let mut events = Box::pin(world.edge.events(None).await.unwrap());
+    let mut events = Box::pin(changes(world.edge.events(None).await.unwrap()));
     let hello = events.next().await.unwrap().unwrap();
     assert_eq!(hello.change, Change::Reset);
     let before = route(&world, "shop.localhost").await.unwrap();
@@ -107,21 +109,70 @@ async fn edges_hear_of_every_change_in_order_and_versions_rise() {
 async fn a_stream_resumes_where_it_was_and_says_when_it_cannot() {
     let world = World::start().await;
     world.project("shop").await;
-    let mut events = Box::pin(world.edge.events(None).await.unwrap());
+    let mut events = Box::pin(changes(world.edge.events(None).await.unwrap()));
     let position = events.next().await.unwrap().unwrap().position;
     drop(events);
     deploy(&world, "1", None).await;
     deploy(&world, "2", None).await;
     let resumed = world.edge.events(Some(position)).await.unwrap();
-    let missed: Vec<EdgeEvent> = resumed.take(2).map(Result::unwrap).collect().await;
+    let missed: Vec<EdgeEvent> = changes(resumed).take(2).map(Result::unwrap).collect().await;
     assert!(missed.iter().all(|event| matches!(event.change, Change::Routes { .. })));
     assert_eq!(
         missed.iter().map(|event| event.position.0).collect::<Vec<_>>(),
         [position.0 + 1, position.0 + 2]
     );
     let beyond = world.edge.events(Some(EventPosition(1_000_000))).await.unwrap();
-    let first: Vec<EdgeEvent> = beyond.take(1).map(Result::unwrap).collect().await;
+    let first: Vec<EdgeEvent> = changes(beyond).take(1).map(Result::unwrap).collect().await;
     assert_eq!(first[0].change, Change::Reset);
+}
+
+#[tokio::test]
+async fn a_stream_tells_where_it_stands_and_each_event_what_it_comes_after() {
+    let world = World::start().await;
+    world.project("shop").await;
+    let mut stream = Box::pin(world.edge.events(None).await.unwrap());
+    let Told::Event(hello) = stream.next().await.unwrap().unwrap() else { panic!("a position") };
+    assert_eq!((hello.change, hello.after), (Change::Reset, None));
+    assert_eq!(stream.next().await.unwrap().unwrap(), Told::Position(hello.position));
+
+    // A number that no event gets.
+    let client = world.database.connect().await;
+    client.batch_execute("begin; select publish_event('x', '{}'); rollback").await.unwrap();
+    deploy(&world, "1", None).await;
+    deploy(&world, "2", None).await;
+    let (mut complete, mut events) = (hello.position, 0);
+    while events < 2 {
+        match stream.next().await.unwrap().unwrap() {
+            Told::Position(position) => assert_eq!(position, complete),
+            Told::Event(event) => {
+                assert_eq!(event.after, Some(complete));
+                assert!(event.position.0 > complete.0 + u64::from(events == 0), "the hole");
+                (complete, events) = (event.position, events + 1);
+            }
+        }
+    }
+    // At once, and again while nothing happens.
+    for _ in 0..2 {
+        let told = tokio::time::timeout(Duration::from_secs(5), stream.next()).await.expect("it goes on");
+        assert_eq!(told.unwrap().unwrap(), Told::Position(complete));
+    }
+}
+
+/// An edge of before would expire everything at each.
+#[tokio::test]
+async fn who_does_not_ask_for_positions_hears_of_events_only() {
+    let world = World::start().await;
+    world.project("shop").await;
+    let url = format!("{}/internal/v1/events", world.url);
+    let mut answer = world.http.get(url).bearer_auth(EDGE).send().await.unwrap();
+    let mut text = String::new();
+    deploy(&world, "1", None).await;
+    while !text.contains(r#""type":"routes""#) {
+        text.push_str(std::str::from_utf8(&answer.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    let more = tokio::time::timeout(Duration::from_secs(3), answer.chunk()).await;
+    assert!(more.is_err(), "{more:?}");
+    assert!(!text.contains("event: position"), "{text}");
 }
 
 #[tokio::test]
@@ -129,7 +180,7 @@ async fn a_deleted_project_is_no_ones_route_and_edges_are_told() {
     let world = World::start().await;
     let project = world.project("shop").await.project;
     deploy(&world, "1", None).await;
-    let mut events = Box::pin(world.edge.events(None).await.unwrap());
+    let mut events = Box::pin(changes(world.edge.events(None).await.unwrap()));
     events.next().await.unwrap().unwrap();
     world.api.delete_project(&slug("shop")).await.unwrap();
     let event = events.next().await.unwrap().unwrap();

@@ -5,7 +5,7 @@ use loggia_types::{Purge, SurrogateKey};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::world::{ADMIN, BUILDER, World, slug};
+use crate::world::{ADMIN, BUILDER, World, changes, slug};
 
 async fn post(world: &World, token: &str, project: &str, body: &Value) -> (StatusCode, Value) {
     let url = format!("{}/api/v1/projects/{project}/purge", world.url);
@@ -18,7 +18,7 @@ async fn a_purge_reaches_every_edge_as_it_was_accepted() {
     let world = World::start().await;
     let project = world.project("shop").await.project;
     let streams = [world.edge.events(None).await.unwrap(), world.edge.events(None).await.unwrap()];
-    let mut edges = streams.map(Box::pin);
+    let mut edges = streams.map(|stream| Box::pin(changes(stream)));
     for edge in &mut edges {
         edge.next().await.unwrap().unwrap();
     }
@@ -123,7 +123,7 @@ async fn a_domain_is_purged_by_url_only_once_it_is_proven() {
 async fn an_event_that_this_api_cannot_read_is_a_reset_and_the_stream_goes_on() {
     let world = World::start().await;
     let project = world.project("shop").await.project;
-    let mut events = Box::pin(world.edge.events(None).await.unwrap());
+    let mut events = Box::pin(changes(world.edge.events(None).await.unwrap()));
     events.next().await.unwrap().unwrap();
     let client = world.database.connect().await;
     let publish = "select publish_event($1, '{}', '{}', '{\"prefixes\": [\"/a\"]}')";

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::{Stream, StreamExt};
 use loggia_api::{CdnConfig, Config};
 use loggia_client::{ApiClient, BuilderClient, EdgeClient};
 use loggia_runtime::Secret;
@@ -10,6 +11,7 @@ use loggia_storage::{Store, StoreConfig};
 use loggia_types::ProjectSlug;
 use loggia_types::api::{CreateProject, CreatedProject};
 use loggia_types::build::{BuildLimits, BuildSettings};
+use loggia_types::event::{EdgeEvent, Told};
 use loggia_types::manifest::NotFound;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -165,4 +167,17 @@ pub(crate) fn new_project(name: &str) -> CreateProject {
 /// `a` becomes a commit id of forty times `a`.
 pub(crate) fn sha(digit: char) -> String {
     digit.to_string().repeat(40)
+}
+
+/// Only the events of a stream, without what it tells of its position.
+pub(crate) fn changes<E>(
+    stream: impl Stream<Item = Result<Told, E>>,
+) -> impl Stream<Item = Result<EdgeEvent, E>> {
+    stream.filter_map(|told| {
+        std::future::ready(match told {
+            Ok(Told::Event(event)) => Some(Ok(event)),
+            Ok(Told::Position(_)) => None,
+            Err(error) => Some(Err(error)),
+        })
+    })
 }

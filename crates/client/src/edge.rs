@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eventsource_stream::Eventsource;
 use futures::{Stream, StreamExt};
-use loggia_types::event::EdgeEvent;
+use loggia_types::event::{EdgeEvent, POSITION, Told, WITH_POSITIONS};
 use loggia_types::route::Route;
 use loggia_types::{EventPosition, Hostname};
 use reqwest::Method;
@@ -33,12 +33,12 @@ impl EdgeClient {
         self.http.find(request.timeout(ROUTE_TIMEOUT)).await
     }
 
-    /// Events after `position` (from now on, when `None`), until the connection ends.
+    /// Events after `position` (from now on, when `None`), and how far they are told, until the connection ends.
     pub async fn events(
         &self,
         position: Option<EventPosition>,
-    ) -> Result<impl Stream<Item = Result<EdgeEvent, ClientError>> + Send + use<>, ClientError> {
-        let mut request = self.http.request(Method::GET, "/internal/v1/events");
+    ) -> Result<impl Stream<Item = Result<Told, ClientError>> + Send + use<>, ClientError> {
+        let mut request = self.http.request(Method::GET, &format!("/internal/v1/events?{WITH_POSITIONS}"));
         if let Some(position) = position {
             request = request.header("last-event-id", position.to_string());
         }
@@ -48,15 +48,22 @@ impl EdgeClient {
         Ok(pieces.eventsource().filter_map(move |event| {
             let decoded = match event {
                 Ok(event) if event.data.is_empty() => None,
-                Ok(event) => Some(
-                    EdgeEvent::decode(&event.data).ok_or_else(|| unreadable("an event without a position")),
-                ),
+                Ok(event) if event.event == POSITION => Some(read_position(&event.data)),
+                Ok(event) => {
+                    let decoded = EdgeEvent::decode(&event.data).map(Told::Event);
+                    Some(decoded.ok_or_else(|| unreadable("an event without a position")))
+                }
                 Err(eventsource_stream::EventStreamError::Transport(error)) => Some(Err(error)),
                 Err(error) => Some(Err(unreadable(&error.to_string()))),
             };
             std::future::ready(decoded)
         }))
     }
+}
+
+fn read_position(data: &str) -> Result<Told, ClientError> {
+    let position = data.parse().map_err(|_| unreadable("a position that is no number"))?;
+    Ok(Told::Position(EventPosition(position)))
 }
 
 /// Passing over what cannot be read could lose a change: the reader starts again and checks more often meanwhile.

@@ -6,10 +6,30 @@ use crate::Hostname;
 use crate::id::{EventPosition, ProjectId};
 use crate::purge::Purge;
 
-/// One event of the stream. Positions rise in the order of commit and have no meaning beyond that.
+/// What the stream carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    Event(EdgeEvent),
+    /// Every event up to here was sent. On the wire it is a server-sent event of the type [`POSITION`] with the number as its
+    /// data. Only those hear it who ask for it: older readers take what they do not know for a [`Change::Reset`].
+    Position(EventPosition),
+}
+
+/// The type of the server-sent event of a [`Told::Position`].
+pub const POSITION: &str = "position";
+
+/// The query of a reader that wants to hear of positions.
+pub const WITH_POSITIONS: &str = "positions=true";
+
+/// One event of the stream. Positions rise in the order of commit and have no meaning beyond that: they have holes, left by
+/// transactions that were rolled back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeEvent {
     pub position: EventPosition,
+    /// The position of the event before it: who has not seen that one has missed something. `None` where nothing before
+    /// it matters, as at a stream's beginning, and from an api that does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<EventPosition>,
     #[serde(flatten)]
     pub change: Change,
 }
@@ -38,12 +58,14 @@ impl EdgeEvent {
         #[derive(Deserialize)]
         struct Position {
             position: EventPosition,
+            #[serde(default)]
+            after: Option<EventPosition>,
         }
         if let Ok(event) = serde_json::from_str(json) {
             return Some(event);
         }
-        let Position { position } = serde_json::from_str(json).ok()?;
-        Some(Self { position, change: Change::Reset })
+        let Position { position, after } = serde_json::from_str(json).ok()?;
+        Some(Self { position, after, change: Change::Reset })
     }
 }
 
@@ -73,16 +95,18 @@ mod tests {
             (Change::Reset, r#""type":"reset""#),
         ];
         for (change, expected) in cases {
-            let event = EdgeEvent { position: EventPosition(7), change };
-            let json = serde_json::to_string(&event).expect("plain data");
-            assert_eq!(json, format!("{{\"position\":7,{expected}}}"));
-            assert_eq!(EdgeEvent::decode(&json), Some(event));
+            for (after, told) in [(None, ""), (Some(EventPosition(5)), r#""after":5,"#)] {
+                let event = EdgeEvent { position: EventPosition(7), after, change: change.clone() };
+                let json = serde_json::to_string(&event).expect("plain data");
+                assert_eq!(json, format!("{{\"position\":7,{told}{expected}}}"));
+                assert_eq!(EdgeEvent::decode(&json), Some(event));
+            }
         }
     }
 
     #[test]
     fn what_a_newer_api_says_counts_as_a_reset() {
-        let reset = Some(EdgeEvent { position: EventPosition(9), change: Change::Reset });
+        let reset = Some(EdgeEvent { position: EventPosition(9), after: None, change: Change::Reset });
         let unknown = [
             r#"{"position":9,"type":"certificates","hostnames":["a.b"]}"#,
             r#"{"position":9,"type":"purge","project_id":"065wzsb800000001","purge":{"prefixes":["/a"]}}"#,
@@ -92,6 +116,8 @@ mod tests {
         for json in unknown {
             assert_eq!(EdgeEvent::decode(json), reset, "{json}");
         }
+        let chained = EdgeEvent::decode(r#"{"position":9,"after":8,"type":"certificates"}"#);
+        assert_eq!(chained, reset.map(|event| EdgeEvent { after: Some(EventPosition(8)), ..event }));
         for json in ["", "{}", "[]", r#"{"position":"x","type":"reset"}"#] {
             assert_eq!(EdgeEvent::decode(json), None, "{json}");
         }

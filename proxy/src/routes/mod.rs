@@ -9,6 +9,7 @@
 
 mod checked;
 pub(crate) mod events;
+mod gaps;
 mod held;
 pub(crate) mod journal;
 mod refresh;

@@ -1,23 +1,30 @@
 //! A scripted api: routes in a map, events on command, and it can hang or be gone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use futures::{Stream, stream};
+use futures::stream;
 use loggia_types::EventPosition;
-use loggia_types::event::{Change, EdgeEvent};
+use loggia_types::event::{Change, EdgeEvent, POSITION, Told};
 use loggia_types::route::Route;
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast;
+
+/// As the real one does.
+const TELLS_POSITION_EVERY: Duration = Duration::from_secs(2);
+
+/// Where the events begin.
+const POSITION_AT_FIRST: u64 = 100;
 
 pub struct FakeApi {
     addr: SocketAddr,
@@ -28,6 +35,8 @@ pub struct FakeApi {
 
 struct Script {
     routes: Mutex<HashMap<String, Route>>,
+    /// Every event that there was, also those that no stream carried.
+    log: Mutex<Vec<EdgeEvent>>,
     events: broadcast::Sender<EdgeEvent>,
     position: AtomicU64,
     followers: AtomicUsize,
@@ -40,8 +49,9 @@ impl FakeApi {
     pub fn start() -> Self {
         let script = Script {
             routes: Mutex::default(),
+            log: Mutex::default(),
             events: broadcast::channel(1000).0,
-            position: AtomicU64::new(100),
+            position: AtomicU64::new(POSITION_AT_FIRST),
             followers: AtomicUsize::new(0),
             questions: AtomicUsize::new(0),
             is_hanging: AtomicBool::new(false),
@@ -56,7 +66,7 @@ impl FakeApi {
     pub fn kill(&mut self) {
         let runtime = self.runtime.take().unwrap();
         // A thread of its own, since a runtime must not be waited for inside of another.
-        let end = std::thread::spawn(move || runtime.shutdown_timeout(std::time::Duration::from_secs(5)));
+        let end = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(5)));
         end.join().unwrap();
         self.script.followers.store(0, Ordering::SeqCst);
     }
@@ -91,15 +101,29 @@ impl FakeApi {
     }
 
     pub fn emit(&self, change: Change) {
+        self.deliver(&self.lose(change));
+    }
+
+    /// It happened, and the streams that are open do not carry it.
+    pub fn lose(&self, change: Change) -> EdgeEvent {
         let position = EventPosition(self.script.position.load(Ordering::SeqCst));
-        let _ = self.script.events.send(EdgeEvent { position, change });
+        let mut log = self.script.log.lock().unwrap();
+        let before = log.last().map_or(EventPosition(POSITION_AT_FIRST), |event| event.position);
+        let event = EdgeEvent { position, after: Some(before), change };
+        log.push(event.clone());
+        event
+    }
+
+    /// Lets the streams that are open carry an event, whatever they carried before.
+    pub fn deliver(&self, event: &EdgeEvent) {
+        let _ = self.script.events.send(event.clone());
     }
 
     pub fn next_position(&self) -> u64 {
         self.script.position.fetch_add(1, Ordering::SeqCst) + 1
     }
 
-    /// Edges that follow the events.
+    /// How often somebody began to follow the events.
     pub fn followers(&self) -> usize {
         self.script.followers.load(Ordering::SeqCst)
     }
@@ -139,22 +163,61 @@ async fn find_route(State(script): State<Arc<Script>>, Path(hostname): Path<Stri
     }
 }
 
-async fn follow(State(script): State<Arc<Script>>) -> Response {
+async fn follow(State(script): State<Arc<Script>>, headers: HeaderMap) -> Response {
     if script.refuses_events.load(Ordering::SeqCst) {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
-    let events = script.events.subscribe();
-    script.followers.fetch_add(1, Ordering::SeqCst);
-    Sse::new(as_sse(events)).into_response()
+    let begin = headers.get("last-event-id").map(|id| EventPosition(id.to_str().unwrap().parse().unwrap()));
+    let following = Following::start(script, begin);
+    following.script.followers.fetch_add(1, Ordering::SeqCst);
+    Sse::new(stream::unfold(following, Following::next)).into_response()
 }
 
-fn as_sse(events: broadcast::Receiver<EdgeEvent>) -> impl Stream<Item = Result<Event, Infallible>> {
-    stream::unfold((events, true), |(mut events, is_first)| async move {
-        if is_first {
-            return Some((Ok(Event::default().comment("following")), (events, false)));
-        }
-        let event = events.recv().await.ok()?;
-        let sse = Event::default().id(event.position.to_string()).json_data(&event).unwrap();
-        Some((Ok(sse), (events, false)))
-    })
+struct Following {
+    script: Arc<Script>,
+    position: EventPosition,
+    /// What there was before it began to listen.
+    first: VecDeque<EdgeEvent>,
+    events: broadcast::Receiver<EdgeEvent>,
+}
+
+impl Following {
+    fn start(script: Arc<Script>, begin: Option<EventPosition>) -> Self {
+        let events = script.events.subscribe();
+        let now = EventPosition(script.position.load(Ordering::SeqCst));
+        let reset = EdgeEvent { position: now, after: None, change: Change::Reset };
+        let first = match begin {
+            None => VecDeque::from([reset]),
+            Some(begin) => {
+                script.log.lock().unwrap().iter().filter(|event| event.position > begin).cloned().collect()
+            }
+        };
+        Self { script, position: begin.unwrap_or(now), first, events }
+    }
+
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        let event = match self.first.pop_front() {
+            Some(event) => Ok(event),
+            None => match tokio::time::timeout(TELLS_POSITION_EVERY, self.events.recv()).await {
+                Ok(event) => Ok(event.ok()?),
+                Err(elapsed) => Err(elapsed),
+            },
+        };
+        let told = match event {
+            Ok(event) => Told::Event(event),
+            Err(_) => {
+                let last = self.script.log.lock().unwrap().last().map(|event| event.position);
+                self.position = self.position.max(last.unwrap_or_default());
+                Told::Position(self.position)
+            }
+        };
+        Some((Ok(encode(&told)), self))
+    }
+}
+
+fn encode(told: &Told) -> Event {
+    match told {
+        Told::Event(event) => Event::default().id(event.position.to_string()).json_data(event).unwrap(),
+        Told::Position(position) => Event::default().event(POSITION).data(position.to_string()),
+    }
 }

@@ -105,7 +105,8 @@ impl World {
         let edge = RunningEdge::start(config.clone()).await;
         let store = Store::connect(&StoreConfig { endpoint_url: Some(s3.endpoint_url()), ..store_config });
         let world = Self { api, s3: Some(s3), faults, store, edge, dir, config };
-        eventually("the edge follows the events", async || world.api.followers() > 0).await;
+        let follows = async || world.metrics().await.get("loggia_proxy_events_position") > 0.0;
+        eventually("the edge follows the events", follows).await;
         world
     }
 
@@ -184,7 +185,7 @@ impl World {
         self.api.emit(Change::Routes { project_id: project(), hostnames: vec![hostname(HOST)] });
     }
 
-    /// As [`World::promote`], with the event lost.
+    /// As [`World::promote`], without an event.
     pub fn promote_silently(&self, deployment: DeploymentRef) {
         let version = self.api.next_position();
         self.api.set_route(route(HOST, Some(deployment.deployment_id), version));

@@ -16,7 +16,7 @@ use axum::routing::get;
 use futures::{StreamExt as _, stream};
 use loggia_client::EdgeClient;
 use loggia_types::EventPosition;
-use loggia_types::event::EdgeEvent;
+use loggia_types::event::{EdgeEvent, POSITION, Told};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -39,7 +39,7 @@ pub(super) enum Trouble {
     Reordered,
     /// The stream ends, and there is no new one.
     Cut,
-    /// Out of a stream that goes on.
+    /// Out of a stream that goes on, together with all that would tell of it.
     Dropped,
 }
 
@@ -122,13 +122,22 @@ async fn pass_events(State(shared): State<Shared>, headers: HeaderMap) -> Respon
     // It ends with the connection of the edge, which takes nothing more.
     tokio::spawn(carry(api, position, shared.trouble, sender));
     let events = stream::unfold(receiver, |mut receiver| async {
-        let event: EdgeEvent = receiver.recv().await?;
-        let data = serde_json::to_string(&event).unwrap_or_default();
-        let event = Event::default().id(event.position.to_string()).data(data);
-        Some((Ok::<_, Infallible>(event), receiver))
+        let told = receiver.recv().await?;
+        Some((Ok::<_, Infallible>(encode(&told)), receiver))
     });
     let first = stream::once(async { Ok(Event::default().comment("following")) });
     Sse::new(first.chain(events)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+/// As the api does.
+fn encode(told: &Told) -> Event {
+    match told {
+        Told::Event(event) => {
+            let data = serde_json::to_string(event).unwrap_or_default();
+            Event::default().id(event.position.to_string()).data(data)
+        }
+        Told::Position(position) => Event::default().event(POSITION).data(position.to_string()),
+    }
 }
 
 /// Ends when either side has gone, or when the stream is to be cut.
@@ -136,25 +145,33 @@ async fn carry(
     api: EdgeClient,
     position: Option<EventPosition>,
     mut trouble: watch::Receiver<Trouble>,
-    sender: mpsc::Sender<EdgeEvent>,
+    sender: mpsc::Sender<Told>,
 ) {
     let Ok(events) = api.events(position).await else { return };
     let mut events = pin!(events);
     let mut kept_back: Option<EdgeEvent> = None;
     loop {
-        let event = tokio::select! {
-            event = events.next() => event,
+        let told = tokio::select! {
+            told = events.next() => told,
             changed = trouble.changed() => {
                 let is_cut = changed.is_err() || *trouble.borrow_and_update() == Trouble::Cut;
                 if let Some(event) = kept_back.take() {
-                    let _ = sender.send(event).await;
+                    let _ = sender.send(Told::Event(event)).await;
                 }
                 if is_cut { return } else { continue }
             }
             () = sender.closed() => return,
         };
-        let Some(Ok(event)) = event else { return };
+        let Some(Ok(told)) = told else { return };
         let now = *trouble.borrow();
+        let event = match told {
+            Told::Event(event) => event,
+            Told::Position(_) if now == Trouble::Dropped => continue,
+            Told::Position(_) => match sender.send(told).await {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
+        };
         let passed_on: Vec<EdgeEvent> = match now {
             Trouble::None => vec![event],
             Trouble::Doubled => vec![event.clone(), event],
@@ -173,7 +190,7 @@ async fn carry(
             Trouble::Cut => return,
         };
         for event in passed_on {
-            if sender.send(event).await.is_err() {
+            if sender.send(Told::Event(event)).await.is_err() {
                 return;
             }
         }
