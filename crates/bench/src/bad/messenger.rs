@@ -164,11 +164,13 @@ async fn carry(
         };
         let Some(Ok(told)) = told else { return };
         let now = *trouble.borrow();
-        let event = match (told, now) {
-            (Told::Event(event), _) => event,
-            (Told::Position(_), Trouble::Dropped) => continue,
-            (position, _) if sender.send(position).await.is_err() => return,
-            _ => continue,
+        let event = match told {
+            Told::Event(event) => event,
+            Told::Position(_) if now == Trouble::Dropped => continue,
+            Told::Position(_) => match sender.send(told).await {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
         };
         let passed_on: Vec<EdgeEvent> = match now {
             Trouble::None => vec![event],
