@@ -36,6 +36,14 @@ struct Buffer {
     lines: usize,
 }
 
+impl Buffer {
+    /// Leaves as much room as there was use for, so that it does not grow anew each time.
+    fn take(&mut self) -> Self {
+        let room = Vec::with_capacity(self.bytes.len());
+        Self { bytes: std::mem::replace(&mut self.bytes, room), lines: std::mem::take(&mut self.lines) }
+    }
+}
+
 /// What is written together.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -108,7 +116,7 @@ impl Queue {
     pub(super) fn take(&self) -> Batch {
         let mut batch = Batch { flushed: std::mem::take(&mut *lock(&self.flushes)), ..Batch::default() };
         for buffer in &self.buffers {
-            let buffer = std::mem::take(&mut *lock(buffer));
+            let buffer = lock(buffer).take();
             batch.lines += buffer.lines;
             if batch.bytes.is_empty() {
                 batch.bytes = buffer.bytes;
