@@ -18,6 +18,7 @@ fn the_example_of_the_environment_is_complete() {
         "builder/src/config.rs",
         "proxy/src/config.rs",
         "cli/src/main.rs",
+        "cli/src/api.rs",
         "cli/src/deploy.rs",
         "cli/src/purge.rs",
         "cli/src/up/mod.rs",
