@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::header::{AGE, CACHE_CONTROL};
+use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use loggia_types::route::Route;
 
@@ -101,7 +102,7 @@ impl CacheHeaders {
         Self { name: says(""), statuses }
     }
 
-    pub(crate) fn tell(&self, headers: &mut HeaderMap, served: Served) {
+    pub(crate) fn tell(&self, head: &mut Parts, served: Served) {
         let (x_cache, status, timing) = match served {
             Served::Manifest => ("HIT", MANIFEST, "cache;desc=hit"),
             Served::Memory { is_stale: false } => ("HIT", HIT, "cache;desc=hit"),
@@ -110,11 +111,12 @@ impl CacheHeaders {
             Served::Stored { .. } => ("MISS", MISS, "cache;desc=miss"),
             Served::Passed { .. } => ("MISS", PASS, "cache;desc=pass"),
         };
-        let (x_cache, status) = match (is_marked_stale(headers), status) {
+        let (x_cache, status) = match (is_outdated(head), status) {
             (true, MANIFEST | HIT | DISK) => (STALE, HIT_STALE),
             (true, from_store) => (STALE, from_store),
             (false, status) => (x_cache, status),
         };
+        let headers = &mut head.headers;
         headers.insert(X_CACHE, HeaderValue::from_static(x_cache));
         headers.insert(X_SERVED_BY, self.name.clone());
         headers.insert(CACHE_STATUS, self.statuses[status].clone());
@@ -131,13 +133,16 @@ impl CacheHeaders {
     }
 }
 
-/// Notes that an answer is out of date however its bytes are had, before that is told.
-pub(crate) fn mark_stale(headers: &mut HeaderMap) {
-    headers.insert(X_CACHE, HeaderValue::from_static(STALE));
+/// An answer that is out of date however its bytes are had. No header, for a site's rules can set those.
+#[derive(Debug, Clone, Copy)]
+struct Outdated;
+
+pub(crate) fn mark_outdated(head: &mut Parts) {
+    head.extensions.insert(Outdated);
 }
 
-pub(crate) fn is_marked_stale(headers: &HeaderMap) -> bool {
-    headers.get(X_CACHE).is_some_and(|told| *told == STALE)
+pub(crate) fn is_outdated(head: &Parts) -> bool {
+    head.extensions.get::<Outdated>().is_some()
 }
 
 /// For how long a file has been in memory, and how often it was sent from there.
@@ -270,11 +275,11 @@ mod tests {
             (Served::Stored { origin_ms: 1.0 }, "paris; fwd=miss; stored"),
             (Served::Passed { origin_ms: None }, "paris; fwd=bypass"),
         ] {
-            let mut headers = HeaderMap::new();
-            mark_stale(&mut headers);
-            teller.tell(&mut headers, served);
+            let mut head = http::Response::new(()).into_parts().0;
+            mark_outdated(&mut head);
+            teller.tell(&mut head, served);
             assert_eq!(
-                (&headers[X_CACHE], &headers[CACHE_STATUS]),
+                (&head.headers[X_CACHE], &head.headers[CACHE_STATUS]),
                 (&HeaderValue::from_static("STALE"), &HeaderValue::from_static(status))
             );
         }
@@ -284,8 +289,11 @@ mod tests {
     fn every_way_of_serving_is_told_in_all_headers() {
         let teller = CacheHeaders::new(&"paris".parse().expect("a name"));
         let told = |served| {
-            let mut headers = HeaderMap::new();
-            teller.tell(&mut headers, served);
+            let mut head = http::Response::new(()).into_parts().0;
+            // What a rule of the site says of it counts for nothing.
+            head.headers.insert(X_CACHE, HeaderValue::from_static(STALE));
+            teller.tell(&mut head, served);
+            let headers = head.headers;
             [X_CACHE, X_SERVED_BY, CACHE_STATUS, SERVER_TIMING]
                 .map(|name| headers[name].to_str().expect("ASCII").to_owned())
         };

@@ -11,12 +11,11 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType};
 
-use crate::answers::{Answer, Payload};
+use crate::answers::{Answer, Keep, Payload};
 use crate::bodies::{Body, Found, Reader, Source};
 use crate::cache_headers::{self, Served};
 use crate::fetch::Fetch;
 use crate::origin::ReadError;
-use crate::plan::Keep;
 use crate::record::{REQUEST_ID, Record};
 use crate::service::{EdgeService, send};
 
@@ -74,7 +73,7 @@ impl EdgeService {
             }
             Found::Elsewhere => {
                 let FilePlan { mut head, source, range, .. } = plan;
-                self.cache_headers.tell(&mut head.headers, Served::Passed { origin_ms: None });
+                self.cache_headers.tell(&mut head, Served::Passed { origin_ms: None });
                 return Ok(Sent::PastCache(Box::new(Fetch::new(head, source, range))));
             }
         }?;
@@ -91,15 +90,14 @@ impl EdgeService {
     ) -> pingora::Result<()> {
         let served = Served::Memory { is_stale: body.is_stale() };
         let mut head = plan.head;
-        self.cache_headers.tell(&mut head.headers, served);
+        self.cache_headers.tell(&mut head, served);
         record.cache = served.label();
-        if let Some(Keep { key, resolved, rule }) = plan.keep {
-            let payload = Payload::File(Arc::downgrade(body));
-            self.answers.keep(Answer::new(key, head.status, head.headers.clone(), payload, resolved, rule));
+        if let Some(keep) = plan.keep {
+            self.answers.keep(Answer::new(keep, &head, Payload::File(Arc::downgrade(body))));
         }
         if from == From::Disk && !body.is_stale() {
             // Whoever comes next has it from memory.
-            self.cache_headers.tell(&mut head.headers, Served::Disk);
+            self.cache_headers.tell(&mut head, Served::Disk);
         }
         let age_secs = body.age_secs(Instant::now());
         cache_headers::count(&mut head.headers, age_secs, self.bodies.hit(body, age_secs));
@@ -127,14 +125,15 @@ impl EdgeService {
         };
         let mut head = plan.head;
         let served = Served::Stored { origin_ms: asked.elapsed().as_secs_f64() * 1000.0 };
-        self.cache_headers.tell(&mut head.headers, served);
+        self.cache_headers.tell(&mut head, served);
+        if !is_streamed {
+            return send(session, record.id, head, first).await;
+        }
         head.headers.extend(record.id.header().map(|id| (REQUEST_ID, id)));
         session.write_response_header(Box::new(ResponseHeader::from(head))).await?;
         session.write_response_body(first, false).await?;
-        if is_streamed {
-            while let Some(piece) = reader.next().await.map_err(|error| cut(&error, record))? {
-                session.write_response_body(piece, false).await?;
-            }
+        while let Some(piece) = reader.next().await.map_err(|error| cut(&error, record))? {
+            session.write_response_body(piece, false).await?;
         }
         session.write_response_body(Bytes::new(), true).await
     }

@@ -40,6 +40,7 @@ mod disk;
 mod edge;
 mod fetch;
 mod files;
+mod flights;
 mod handover;
 mod hints;
 mod listen;

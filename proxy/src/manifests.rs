@@ -1,21 +1,20 @@
 //! Deployment to site: its manifest, with the rules indexed. A deployment never changes, so a manifest once read is
 //! right for ever: it is kept in memory, and on disk for when this process is started again and the store is away.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared};
 use loggia_serve::Site;
 use loggia_storage::{Store, StoreError};
 use loggia_types::{DeploymentRef, Manifest, ProjectId};
 use moka::sync::Cache;
 
 use crate::disk::{Disk, Name, Spare, Unchecked};
+use crate::flights::{Flight, Flights};
 use crate::metrics::{ManifestRead, Metrics};
 
 /// About 60 manifests of 100,000 files, or some 100,000 usual ones.
@@ -51,7 +50,6 @@ pub(crate) enum ManifestError {
 }
 
 type Found = Result<Arc<Site>, Arc<ManifestError>>;
-type Flight = Shared<BoxFuture<'static, Found>>;
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -65,7 +63,7 @@ struct Inner {
     known: Cache<DeploymentRef, Arc<Site>>,
     /// `None`: nothing is to be kept there.
     disk: Option<Disk<DeploymentRef>>,
-    flights: Mutex<HashMap<DeploymentRef, Flight>>,
+    flights: Flights<DeploymentRef, Found>,
     failed: Cache<DeploymentRef, Arc<ManifestError>>,
     late: Cache<DeploymentRef, ()>,
     metrics: Arc<Metrics>,
@@ -96,7 +94,7 @@ impl Manifests {
             store,
             known,
             disk: (disk_bytes > 0).then(open).transpose()?,
-            flights: Mutex::default(),
+            flights: Flights::default(),
             failed: Cache::builder().max_capacity(TROUBLES_MAX).time_to_live(FAILED_TTL).build(),
             late: Cache::builder().max_capacity(TROUBLES_MAX).time_to_live(LATE_TTL).build(),
             metrics,
@@ -111,7 +109,7 @@ impl Manifests {
         }
         match self.inner.failed.get(&deployment) {
             Some(error) => Err(error),
-            None => self.flight(deployment).await,
+            None => self.read(deployment).await,
         }
     }
 
@@ -156,34 +154,23 @@ impl Manifests {
         self.inner.disk.iter().for_each(Disk::hand_over);
     }
 
-    fn flight(&self, deployment: DeploymentRef) -> Flight {
-        let mut flights = self.inner.flights();
-        if let Some(flight) = flights.get(&deployment) {
-            return flight.clone();
-        }
-        // A task of its own: the visitor who started it may leave, others wait for the same manifest.
+    /// Reads it, or joins those who already do. Begins at once.
+    fn read(&self, deployment: DeploymentRef) -> Flight<Found> {
+        let abandoned = Err(Arc::new(ManifestError::Abandoned(deployment)));
         let inner = Arc::clone(&self.inner);
-        let task = tokio::spawn(async move {
+        let read = async move {
             let found = inner.read(deployment).await;
             match &found {
                 Ok(site) => inner.known.insert(deployment, Arc::clone(site)),
                 Err(error) => inner.failed.insert(deployment, Arc::clone(error)),
             }
-            inner.flights().remove(&deployment);
             found
-        });
-        let abandoned = move |_| Err(Arc::new(ManifestError::Abandoned(deployment)));
-        let flight = task.map(move |ended| ended.unwrap_or_else(abandoned)).boxed().shared();
-        flights.insert(deployment, flight.clone());
-        flight
+        };
+        self.inner.flights.join(&deployment, read, abandoned)
     }
 }
 
 impl Inner {
-    fn flights(&self) -> std::sync::MutexGuard<'_, HashMap<DeploymentRef, Flight>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// From the disk, else from the store.
     async fn read(&self, deployment: DeploymentRef) -> Found {
         // A flight may have ended between our look at the memory and the one at the flights.

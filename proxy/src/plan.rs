@@ -18,7 +18,7 @@ use loggia_types::{CountryCode, DeploymentRef, Hostname};
 use pingora::http::RequestHeader;
 use tracing::{error, warn};
 
-use crate::answers::{Answer, Audience, Fields, Key, Payload, Question};
+use crate::answers::{Answer, Audience, Fields, Keep, Payload, Question};
 use crate::bodies::Source;
 use crate::cache_headers::{self, Served};
 use crate::fetch::Fetch;
@@ -56,13 +56,6 @@ struct Shown {
     site: Arc<Site>,
     /// The route that names it, when the hostname's present one names another.
     before: Option<Arc<Route>>,
-}
-
-/// How an answer is remembered for whoever asks the same.
-pub(crate) struct Keep {
-    pub key: Key,
-    pub resolved: Resolved,
-    pub rule: Option<String>,
 }
 
 impl Plan {
@@ -134,7 +127,7 @@ impl EdgeService {
         let mut response = respond(&shown.site, &self.policy(&resolved.route), request);
         record.rule.clone_from(&response.rule);
         if is_outdated {
-            cache_headers::mark_stale(&mut response.parts.headers);
+            cache_headers::mark_outdated(&mut response.parts);
         }
         self.obey(response, head, visit, &resolved)
     }
@@ -181,10 +174,9 @@ impl EdgeService {
         let Response { mut parts, body, is_protected, .. } = response;
         match body {
             Body::Inline(bytes) => {
-                self.cache_headers.tell(&mut parts.headers, Served::Manifest);
-                if let Some(Keep { key, resolved, rule }) = keep {
-                    let (headers, payload) = (parts.headers.clone(), Payload::Inline(bytes.clone()));
-                    self.answers.keep(Answer::new(key, parts.status, headers, payload, resolved, rule));
+                self.cache_headers.tell(&mut parts, Served::Manifest);
+                if let Some(keep) = keep {
+                    self.answers.keep(Answer::new(keep, &parts, Payload::Inline(bytes.clone())));
                 }
                 Plan::Answer(parts, bytes)
             }
@@ -193,13 +185,13 @@ impl EdgeService {
                 let source = Source::of(route.project_id, &content);
                 if is_protected {
                     // No cache keeps what only some may see.
-                    self.cache_headers.tell(&mut parts.headers, Served::Passed { origin_ms: None });
+                    self.cache_headers.tell(&mut parts, Served::Passed { origin_ms: None });
                     return Plan::Fetch(Box::new(Fetch::new(parts, source, range)));
                 }
                 Plan::File(Box::new(FilePlan { head: parts, source, range, keep }))
             }
             Body::Parts(content, multipart) => {
-                self.cache_headers.tell(&mut parts.headers, Served::Passed { origin_ms: None });
+                self.cache_headers.tell(&mut parts, Served::Passed { origin_ms: None });
                 let source = Source::of(route.project_id, &content);
                 Plan::Parts(Box::new(PartsPlan::new(parts, source, multipart)))
             }
@@ -211,7 +203,7 @@ impl EdgeService {
 fn keep(response: &Response<'_>, head: &RequestHeader, visit: Visit, resolved: &Resolved) -> Option<Keep> {
     let target = head.raw_path();
     let is_confirmed = resolved.is_confirmed || visit.audience == Audience::Public;
-    if cache_headers::is_marked_stale(&response.parts.headers) {
+    if cache_headers::is_outdated(&response.parts) {
         // The next visitor may be shown the newer one.
         return None;
     }

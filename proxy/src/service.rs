@@ -87,7 +87,7 @@ impl EdgeService {
         if let Some(body) = self.bodies.find(&plan.source.key) {
             let served = Served::Memory { is_stale: body.is_stale() };
             record.cache = served.label();
-            self.cache_headers.tell(&mut plan.head.headers, served);
+            self.cache_headers.tell(&mut plan.head, served);
             return plan.send(&self.store, Opened::Memory(body), session, record.id).await;
         }
         record.cache = CacheResult::Origin;

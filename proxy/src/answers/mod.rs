@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
+use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 use moka::sync::Cache;
 
@@ -62,15 +63,16 @@ pub(crate) struct Answer {
     logged: OnceLock<Repeated>,
 }
 
+/// How an answer is remembered for whoever asks the same.
+pub(crate) struct Keep {
+    pub key: Key,
+    pub resolved: Resolved,
+    pub rule: Option<String>,
+}
+
 impl Answer {
-    pub(crate) fn new(
-        key: Key,
-        status: StatusCode,
-        headers: HeaderMap,
-        payload: Payload,
-        resolved: Resolved,
-        rule: Option<String>,
-    ) -> Self {
+    pub(crate) fn new(Keep { key, resolved, rule }: Keep, head: &Parts, payload: Payload) -> Self {
+        let (status, headers) = (head.status, head.headers.clone());
         let (wire, logged) = (OnceLock::new(), OnceLock::new());
         Self { status, headers, payload, resolved, rule, key, uses: AtomicU64::new(0), wire, logged }
     }

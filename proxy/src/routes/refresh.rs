@@ -1,12 +1,9 @@
 //! Asking the api: once at a time for a hostname, a bounded number at a time and in a second, never in a storm.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::{BoxFuture, Shared as SharedFuture};
 use loggia_client::EdgeClient;
 use loggia_types::Hostname;
 use moka::sync::Cache;
@@ -15,6 +12,7 @@ use tracing::{debug, warn};
 
 use super::turns::{Cause, Turns};
 use super::{Resolution, Shared};
+use crate::flights::{Flight, Flights};
 use crate::metrics::RouteAnswer;
 
 /// More would only queue inside of the api, whose database has some tens of connections.
@@ -30,8 +28,6 @@ const QUEUE_WAIT_MAX: Duration = Duration::from_secs(3);
 /// Hostnames in [`ERROR_PAUSE`]; more than anybody can ask for within it.
 const PAUSED_MAX: u64 = 100_000;
 
-type Flight = SharedFuture<BoxFuture<'static, Resolution>>;
-
 #[derive(Clone)]
 pub(super) struct Refresher {
     inner: Arc<Inner>,
@@ -40,7 +36,7 @@ pub(super) struct Refresher {
 struct Inner {
     api: EdgeClient,
     routes: Arc<Shared>,
-    flights: Mutex<HashMap<Hostname, Flight>>,
+    flights: Flights<Hostname, Resolution>,
     permits: Semaphore,
     turns: Turns,
     paused: Cache<Hostname, ()>,
@@ -51,7 +47,7 @@ impl Refresher {
         let inner = Inner {
             api,
             routes,
-            flights: Mutex::default(),
+            flights: Flights::default(),
             permits: Semaphore::new(ASKING_MAX),
             turns: Turns::new(),
             paused: Cache::builder().max_capacity(PAUSED_MAX).time_to_live(ERROR_PAUSE).build(),
@@ -75,7 +71,7 @@ impl Refresher {
     /// Asks in the background, because of an event: what is under way may be from before it.
     pub(super) fn start_at_once(&self, hostname: &Hostname) {
         self.inner.paused.invalidate(hostname);
-        let running = self.inner.flights().get(hostname).cloned();
+        let running = self.inner.flights.running(hostname);
         let (refresher, hostname) = (self.clone(), hostname.clone());
         match running {
             None => drop(refresher.flight(&hostname, Cause::Event)),
@@ -87,32 +83,20 @@ impl Refresher {
         }
     }
 
-    fn flight(&self, hostname: &Hostname, cause: Cause) -> Option<Flight> {
-        let mut flights = self.inner.flights();
-        if let Some(flight) = flights.get(hostname) {
-            return Some(flight.clone());
+    fn flight(&self, hostname: &Hostname, cause: Cause) -> Option<Flight<Resolution>> {
+        if let Some(flight) = self.inner.flights.running(hostname) {
+            return Some(flight);
         }
         if self.inner.paused.contains_key(hostname) {
             return None;
         }
-        // A task of its own: the visitor who started it may leave, others wait for the same answer.
         let (inner, name) = (Arc::clone(&self.inner), hostname.clone());
-        let task = tokio::spawn(async move {
-            let answer = inner.ask(&name, cause).await;
-            inner.flights().remove(&name);
-            answer
-        });
-        let flight = async move { task.await.unwrap_or(Resolution::Unavailable) }.boxed().shared();
-        flights.insert(hostname.clone(), flight.clone());
-        Some(flight)
+        let ask = async move { inner.ask(&name, cause).await };
+        Some(self.inner.flights.join(hostname, ask, Resolution::Unavailable))
     }
 }
 
 impl Inner {
-    fn flights(&self) -> std::sync::MutexGuard<'_, HashMap<Hostname, Flight>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn ask(&self, hostname: &Hostname, cause: Cause) -> Resolution {
         let turn = async {
             self.turns.wait(cause).await;
