@@ -12,6 +12,8 @@ create table users (
     password_hash text,
     created_at    timestamptz not null default now(),
     disabled_at   timestamptz,
+    -- Of the whole installation: sees every organization. The first person is one.
+    is_operator   boolean not null default false,
     constraint users_email_is_unique unique (email)
 );
 
@@ -21,7 +23,10 @@ create table organizations (
     slug            text not null,
     name            text not null,
     created_at      timestamptz not null default now(),
-    constraint organizations_slug_is_unique unique (slug)
+    -- Leaves with its person.
+    personal_of     text references users on delete cascade,
+    constraint organizations_slug_is_unique unique (slug),
+    constraint organizations_one_is_personal unique (personal_of)
 );
 
 -- Who belongs where, and as what.
@@ -43,26 +48,12 @@ create table sessions (
     expires_at  timestamptz not null,
     last_used_at timestamptz,
     user_agent  text not null default '',
-    address     inet
+    address     inet,
+    -- How a session is named when one ends it.
+    session_id  text not null check (length(session_id) = 16),
+    constraint sessions_id_is_unique unique (session_id)
 );
 create index sessions_by_user on sessions (user_id);
-
--- Tokens for programs. `kind` says who calls: a person's program, a builder or an edge.
-create table api_tokens (
-    api_token_id    text primary key check (length(api_token_id) = 16),
-    token_hash      bytea not null check (length(token_hash) = 32),
-    kind            text not null constraint api_tokens_kind_is_known check (kind in ('user', 'builder', 'edge')),
-    name            text not null,
-    scope           text not null default 'admin' constraint api_tokens_scope_is_known
-                    check (scope in ('read', 'deploy', 'admin')),
-    user_id         text references users on delete cascade,
-    -- Null for the platform's own tokens.
-    organization_id text references organizations on delete cascade,
-    created_at      timestamptz not null default now(),
-    expires_at      timestamptz,
-    last_used_at    timestamptz,
-    constraint api_tokens_hash_is_unique unique (token_hash)
-);
 
 -- ── Projects ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -83,10 +74,44 @@ create table projects (
     -- The forge signs with this, so it has to be readable; it opens nothing else.
     webhook_secret    text not null,
     created_at        timestamptz not null default now(),
+    -- Gone for everybody; can be taken back until it is removed for good.
+    deleted_at        timestamptz,
     constraint projects_slug_is_unique unique (slug)
 );
 create index projects_by_organization on projects (organization_id, project_id);
 create index projects_by_repository on projects (repository_identity) where repository_identity is not null;
+
+-- Who may do what in one project without being a member of its organization.
+create table collaborators (
+    project_id text not null references projects on delete cascade,
+    user_id    text not null references users on delete cascade,
+    role       text not null constraint collaborators_role_is_known
+               check (role in ('owner', 'admin', 'developer', 'viewer')),
+    created_at timestamptz not null default now(),
+    primary key (project_id, user_id)
+);
+create index collaborators_by_user on collaborators (user_id);
+
+-- Tokens for programs. `kind` says who calls: a person's program, a builder or an edge.
+create table api_tokens (
+    api_token_id    text primary key check (length(api_token_id) = 16),
+    token_hash      bytea not null check (length(token_hash) = 32),
+    kind            text not null constraint api_tokens_kind_is_known check (kind in ('user', 'builder', 'edge')),
+    name            text not null,
+    scope           text not null default 'admin' constraint api_tokens_scope_is_known
+                    check (scope in ('read', 'deploy', 'admin')),
+    user_id         text references users on delete cascade,
+    -- Opens this organization only, and below this project only. A user's token without an owner is the operator's, out of
+    -- the configuration.
+    organization_id text references organizations on delete cascade,
+    created_at      timestamptz not null default now(),
+    expires_at      timestamptz,
+    last_used_at    timestamptz,
+    project_id      text references projects on delete cascade,
+    constraint api_tokens_hash_is_unique unique (token_hash),
+    constraint api_tokens_of_a_project_is_a_users check (project_id is null or kind = 'user')
+);
+create index api_tokens_by_user on api_tokens (user_id, api_token_id) where user_id is not null;
 
 -- Variables of builds. A context is production, preview or both; secrets are sealed with a key that is not here.
 create table environment_variables (
@@ -311,11 +336,17 @@ create table audit_log (
     api_token_id    text,
     action          text not null,
     target          text not null,
+    -- before and after, without secrets
     details         jsonb not null default '{}',
     address         inet,
-    happened_at     timestamptz not null default now()
+    happened_at     timestamptz not null default now(),
+    project_id      text,
+    -- How the one who did it was called at the time: rows outlive people and tokens.
+    actor           text not null default '',
+    request_id      text not null default ''
 );
 create index audit_log_by_organization on audit_log (organization_id, audit_log_id desc);
+create index audit_log_by_project on audit_log (project_id, audit_log_id desc) where project_id is not null;
 
 create function refuse_change() returns trigger language plpgsql as $$
 begin

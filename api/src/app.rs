@@ -7,18 +7,22 @@ use deadpool_postgres::Pool;
 use loggia_publish::Compressors;
 use loggia_runtime::Secret;
 use loggia_storage::Store;
+use loggia_types::ApiTokenId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{self, Accesses};
 use crate::config::Config;
 use crate::db::tokens::{self, TokenKind};
 use crate::db::{self, DbError, GenericClient};
-use crate::{auth, dns};
+use crate::{dns, routes};
 
 /// Cheap to clone: one handle of everything.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) config: Arc<Config>,
+    /// Who may call which route.
+    pub(crate) accesses: Arc<Accesses>,
     pub(crate) pool: Pool,
     pub(crate) store: Store,
     pub(crate) compressors: Compressors,
@@ -50,6 +54,7 @@ impl App {
             builds: watch::Sender::new(()),
             stop,
             upload_slots: Arc::new(tokio::sync::Semaphore::new(UPLOADS_AT_ONCE)),
+            accesses: Arc::new(routes::table().accesses()),
             config: Arc::new(config),
         };
         app.bootstrap().await.context("preparing the database")?;
@@ -64,7 +69,7 @@ impl App {
     async fn bootstrap(&self) -> Result<(), DbError> {
         let mut client = self.db().await?;
         let transaction = client.transaction().await?;
-        db::projects::ensure_organization(&transaction).await?;
+        db::organizations::ensure_first(&transaction).await?;
         ensure_token(&transaction, &self.config.builder_token, TokenKind::Builder).await?;
         ensure_token(&transaction, &self.config.edge_token, TokenKind::Edge).await?;
         if let Some(token) = &self.config.admin_token {
@@ -76,6 +81,5 @@ impl App {
 }
 
 async fn ensure_token(db: &impl GenericClient, token: &Secret, kind: TokenKind) -> Result<(), DbError> {
-    let id = loggia_types::ProjectId::generate();
-    tokens::ensure(db, id.as_str(), &auth::hash(token.reveal()), kind, "configured").await
+    tokens::ensure(db, ApiTokenId::generate(), &access::hash(token.reveal()), kind, "configured").await
 }

@@ -70,6 +70,12 @@ impl FromStr for PublicUrl {
 }
 
 impl Config {
+    /// Whether a browser's `Origin` is the dashboard's, which this api serves.
+    pub(crate) fn is_own_origin(&self, origin: &str) -> bool {
+        let own = url::Url::parse(&self.public_url).map(|url| url.origin().ascii_serialization());
+        own.is_ok_and(|own| own == origin)
+    }
+
     /// Reads the environment; mistakes are collected in `env`.
     pub fn from_env(env: &mut Env) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! The one place where errors become answers.
 //!
-//! An answer carries a stable `code`, a sentence for a person, and the request's id. Internal causes are
+//! An answer is a problem of RFC 9457; it carries a stable `code`, a sentence for a person, and the request's id. Internal causes are
 //! logged here, once, and never sent.
 
 use axum::Json;
@@ -19,13 +19,15 @@ pub(crate) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// What of the body or the query it is about.
+    field: Option<String>,
     /// For our log only.
     cause: Option<String>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), cause: None }
+        Self { status, code, message: message.into(), field: None, cause: None }
     }
 
     pub(crate) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
@@ -34,6 +36,11 @@ impl ApiError {
 
     pub(crate) fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    pub(crate) fn token_expired() -> Self {
+        let message = "this token has expired; make a new one";
+        Self::new(StatusCode::UNAUTHORIZED, "token_expired", message)
     }
 
     pub(crate) fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
@@ -51,6 +58,17 @@ impl ApiError {
 
     pub(crate) fn unprocessable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    /// A value of the body or the query that is not what it has to be.
+    pub(crate) fn invalid(field: &str, code: &'static str, message: impl Into<String>) -> Self {
+        Self::unprocessable(code, message).about(field)
+    }
+
+    /// Names the field that it is about.
+    pub(crate) fn about(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
     }
 
     pub(crate) fn too_large(message: impl Into<String>) -> Self {
@@ -117,6 +135,9 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// RFC 9457, 6.1.
+const PROBLEM: &str = "application/problem+json";
+
 /// Outermost layer: writes the body of every refusal, and logs what was our fault.
 pub(crate) async fn render(request: Request, next: Next) -> Response {
     let id = request
@@ -132,8 +153,17 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     if let Some(cause) = &error.cause {
         tracing::error!(%request_id, code = error.code, "Request {request_id} failed: {cause}");
     }
-    let body = ErrorBody { code: error.code.to_owned(), message: error.message, request_id };
+    let body = ErrorBody {
+        kind: ErrorBody::kind_of(error.code),
+        title: error.status.canonical_reason().unwrap_or_default().to_owned(),
+        status: error.status.as_u16(),
+        detail: error.message,
+        code: error.code.to_owned(),
+        field: error.field,
+        request_id,
+    };
     let mut rendered = (error.status, Json(body)).into_response();
+    rendered.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
     if error.status == StatusCode::UNAUTHORIZED {
         rendered.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }

@@ -3,8 +3,9 @@
 //! [`routes`] is the URL table; a handler parses, calls [`ops`] for what takes more than one statement, and
 //! [`db`] for the rest. Edges keep serving when all of this is down.
 
+mod access;
 mod app;
-mod auth;
+mod audit;
 mod cdn;
 mod config;
 mod db;
@@ -15,6 +16,7 @@ mod migrate;
 mod notify;
 mod ops;
 mod routes;
+mod table;
 #[cfg(test)]
 #[path = "../tests/routes/database.rs"]
 mod test_database;
@@ -56,7 +58,7 @@ pub async fn run_on(
     tracing::info!(%listen, "The api listens on {listen}");
     let router = routes::router(app);
     let stopped = shutdown.clone();
-    axum::serve(listener, router)
+    axum::serve(listener, router.into_make_service_with_connect_info::<std::net::SocketAddr>())
         .with_graceful_shutdown(async move { stopped.cancelled().await })
         .await
         .context("serving the api")?;

@@ -12,6 +12,7 @@ use crate::dns;
 pub(crate) fn project(config: &Config, row: ProjectRow) -> Project {
     Project {
         id: row.id,
+        organization: row.organization_slug,
         url: config.edge_url.of(&config.base_domain.production(&row.slug)),
         slug: row.slug,
         name: row.name,

@@ -90,15 +90,7 @@ async fn create_project(api: &ApiClient, slug: &ProjectSlug) -> anyhow::Result<(
     if api.find_project(slug).await?.is_some() {
         return Ok(());
     }
-    let body = CreateProject {
-        slug: slug.clone(),
-        name: None,
-        repository_url: None,
-        production_branch: None,
-        build: loggia_types::build::BuildSettings::default(),
-        not_found: loggia_types::manifest::NotFound::default(),
-        webhook_secret: None,
-    };
+    let body = CreateProject::new(slug.clone());
     match api.create_project(&body).await {
         Ok(_) => Ok(()),
         // Somebody was faster: just what was wanted.

@@ -7,8 +7,6 @@ use loggia_client::ApiClient;
 use loggia_storage::embedded::{EmbeddedS3, EmbeddedS3Config};
 use loggia_storage::{Store, StoreConfig};
 use loggia_types::api::{CreateDeployment, CreateProject, CreatedProject, Deployment};
-use loggia_types::build::BuildSettings;
-use loggia_types::manifest::NotFound;
 use loggia_types::publish::SiteFile;
 use loggia_types::{ContentHash, DeploymentId, ProjectSlug};
 use tempfile::TempDir;
@@ -182,13 +180,8 @@ impl Fleet {
     pub async fn project(&self, name: &str) -> CreatedProject {
         self.api
             .create_project(&CreateProject {
-                slug: slug(name),
-                name: None,
                 repository_url: Some(self.forge.url(name).parse().unwrap()),
-                production_branch: None,
-                build: BuildSettings::default(),
-                not_found: NotFound::default(),
-                webhook_secret: None,
+                ..CreateProject::new(slug(name))
             })
             .await
             .unwrap()

@@ -22,6 +22,8 @@ statements! {
             set deployment_id = excluded.deployment_id, updated_at = now(),
                 push_sequence = greatest(aliases.push_sequence, excluded.push_sequence)";
 
+    FIND = "select deployment_id from aliases where project_id = $1 and alias = $2";
+
     FIND_BASE = "
         select deployment_id from aliases
         where project_id = $1 and alias in ($2, 'production')
@@ -41,6 +43,17 @@ pub(crate) async fn point(
 ) -> Result<(), DbError> {
     db.execute(&db.prepare_cached(POINT).await?, &[&id.as_str(), &alias.as_str()]).await?;
     Ok(())
+}
+
+/// What an alias points at.
+pub(crate) async fn find(
+    db: &impl GenericClient,
+    project_id: ProjectId,
+    alias: &AliasName,
+) -> Result<Option<DeploymentId>, DbError> {
+    let statement = db.prepare_cached(FIND).await?;
+    let row = db.query_opt(&statement, &[&project_id.as_str(), &alias.as_str()]).await?;
+    row.map(|row| text(&row, "deployment_id")).transpose()
 }
 
 /// The deployment that one for this alias most likely resembles: what it shows now, else what production shows.

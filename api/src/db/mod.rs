@@ -4,6 +4,7 @@
 //! constraint means is said by the function that can break it.
 
 pub(crate) mod aliases;
+pub(crate) mod audit_log;
 pub(crate) mod builds;
 pub(crate) mod cdn_hooks;
 pub(crate) mod deliveries;
@@ -11,8 +12,10 @@ pub(crate) mod deployments;
 pub(crate) mod domains;
 pub(crate) mod events;
 pub(crate) mod log_lines;
+pub(crate) mod organizations;
 pub(crate) mod projects;
 pub(crate) mod routes;
+pub(crate) mod sessions;
 pub(crate) mod tokens;
 pub(crate) mod uploads;
 

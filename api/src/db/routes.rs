@@ -38,20 +38,20 @@ statements! {
                exists (select from domains m where m.project_id = p.project_id and m.verified_at is not null) as has_domain,
                (select coalesce(max(position), 0) from events) as version
         from projects p left join aliases a on a.project_id = p.project_id and a.alias = $2
-        where p.slug = $1";
+        where p.slug = $1 and p.deleted_at is null";
 
     BY_DEPLOYMENT = "
         select p.project_id, p.slug, p.not_found, d.deployment_id, true as has_domain,
                (select coalesce(max(position), 0) from events) as version
         from projects p join deployments d on d.project_id = p.project_id
-        where p.slug = $1 and d.deployment_id = $2 and d.state = 'ready'";
+        where p.slug = $1 and d.deployment_id = $2 and d.state = 'ready' and p.deleted_at is null";
 
     BY_DOMAIN = "
         select p.project_id, p.slug, p.not_found, a.deployment_id, true as has_domain,
                (select coalesce(max(position), 0) from events) as version
         from domains m join projects p on p.project_id = m.project_id
         left join aliases a on a.project_id = p.project_id and a.alias = 'production'
-        where m.hostname = $1 and m.verified_at is not null";
+        where m.hostname = $1 and m.verified_at is not null and p.deleted_at is null";
 }
 
 pub(crate) async fn find_by_alias(

@@ -3,9 +3,12 @@
 use loggia_types::alias::AliasName;
 use loggia_types::{DeploymentId, ProjectId, SurrogateKey};
 
+use serde_json::json;
+
+use crate::access::InProject;
 use crate::app::App;
+use crate::audit::{self, Change};
 use crate::db::deployments::{DeploymentRow, State};
-use crate::db::projects::ProjectRow;
 use crate::db::{self, DbError, GenericClient};
 use crate::error::ApiError;
 
@@ -29,10 +32,11 @@ pub(crate) async fn advance_alias(
 /// Points an alias at a deployment because a person said so.
 pub(crate) async fn promote(
     app: &App,
-    project: &ProjectRow,
+    inside: &InProject,
     id: DeploymentId,
     alias: &AliasName,
 ) -> Result<DeploymentRow, ApiError> {
+    let project = &inside.project;
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
     let row = get(&transaction, project.id, id).await?;
@@ -41,30 +45,35 @@ pub(crate) async fn promote(
             format!("deployment {id} is {}, only a finished one can be promoted", row.state.as_str());
         return Err(ApiError::conflict("deployment_not_ready", message));
     }
+    let before = db::aliases::find(&transaction, project.id, alias).await?;
     db::aliases::point(&transaction, id, alias).await?;
     let hostname = alias.hostname(&project.slug, &app.config.base_domain);
     let stale = [SurrogateKey::alias(project.id, alias)];
     db::events::publish(&transaction, project.id, &[hostname], &stale).await?;
+    let change =
+        Change { before: json!(before), after: json!(id), ..Change::new("alias.promote", alias.as_str()) };
+    audit::record_in_project(&transaction, inside, change).await?;
     transaction.commit().await?;
     get(&client, project.id, id).await
 }
 
 /// Points production at what it showed before.
-pub(crate) async fn roll_back(app: &App, project: &ProjectRow) -> Result<DeploymentRow, ApiError> {
-    let before = db::deployments::find_before_production(&app.db().await?, project.id).await?;
+pub(crate) async fn roll_back(app: &App, inside: &InProject) -> Result<DeploymentRow, ApiError> {
+    let before = db::deployments::find_before_production(&app.db().await?, inside.project.id).await?;
     let before = before.ok_or_else(|| {
         let message = "production has no earlier deployment to go back to";
         ApiError::conflict("nothing_to_roll_back_to", message)
     })?;
-    promote(app, project, before, &AliasName::Production).await
+    promote(app, inside, before, &AliasName::Production).await
 }
 
 /// Ends a deployment that is not ready yet; its builder is told at the next heartbeat.
 pub(crate) async fn cancel(
     app: &App,
-    project_id: ProjectId,
+    inside: &InProject,
     id: DeploymentId,
 ) -> Result<DeploymentRow, ApiError> {
+    let project_id = inside.project.id;
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
     let row = get(&transaction, project_id, id).await?;
@@ -73,6 +82,8 @@ pub(crate) async fn cancel(
         return Err(ApiError::conflict("deployment_has_ended", message));
     }
     db::builds::mark_done(&transaction, id).await?;
+    let change = Change::new("deployment.cancel", id.as_str());
+    audit::record_in_project(&transaction, inside, change).await?;
     transaction.commit().await?;
     get(&client, project_id, id).await
 }

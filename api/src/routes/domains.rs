@@ -6,10 +6,13 @@ use axum::response::IntoResponse;
 use loggia_types::api::{AddDomain, Domain, Page};
 use loggia_types::hostname::HostnameKind;
 use loggia_types::{DomainId, Hostname, ProjectSlug, SurrogateKey};
+use serde::Deserialize;
 
 use super::projects;
+use crate::access::InProject;
 use crate::app::App;
-use crate::auth::User;
+use crate::audit::{self, Change};
+
 use crate::db;
 use crate::db::domains::{DomainRow, HOSTNAME_IS_UNIQUE, ONCE_PER_PROJECT};
 use crate::db::projects::ProjectRow;
@@ -19,28 +22,38 @@ use crate::error::ApiError;
 use crate::extract::{Json, Path};
 use crate::views;
 
+#[derive(Debug, Deserialize)]
+pub(crate) struct DomainPath {
+    id: DomainId,
+}
+
+#[utoipa::path(get, path = "/api/v1/projects/{slug}/domains", tag = "Domains",
+    params(("slug" = ProjectSlug, Path)), responses((status = 200, body = Page<Domain>)))]
 pub(crate) async fn list(
-    _: User,
+    inside: InProject,
     State(app): State<App>,
-    Path(slug): Path<ProjectSlug>,
 ) -> Result<axum::Json<Page<Domain>>, ApiError> {
-    let project = projects::find(&app, &slug).await?;
+    let project = &inside.project;
     let rows = db::domains::list(&app.db().await?, project.id).await?;
     Ok(axum::Json(Page { items: rows.into_iter().map(views::domain).collect(), next: None }))
 }
 
 /// Anybody may name a hostname; it is served only once its zone proves it.
+#[utoipa::path(post, path = "/api/v1/projects/{slug}/domains", tag = "Domains",
+    params(("slug" = ProjectSlug, Path)), request_body = AddDomain,
+    responses((status = 201, body = Domain), (status = 409, description = "The project has it already")))]
 pub(crate) async fn add(
-    _: User,
+    inside: InProject,
     State(app): State<App>,
-    Path(slug): Path<ProjectSlug>,
     Json(body): Json<AddDomain>,
 ) -> Result<impl IntoResponse, ApiError> {
     check_hostname(&app, &body.hostname)?;
-    let project = projects::find(&app, &slug).await?;
+    let project = &inside.project;
     let token = projects::random_secret();
-    let client = app.db().await?;
-    let row = db::domains::insert(&client, DomainId::generate(), project.id, &body.hostname, &token).await;
+    let mut client = app.db().await?;
+    let transaction = client.transaction().await?;
+    let row =
+        db::domains::insert(&transaction, DomainId::generate(), project.id, &body.hostname, &token).await;
     let row = row.map_err(|error| match error.constraint() {
         Some(ONCE_PER_PROJECT) => ApiError::conflict(
             "domain_exists",
@@ -48,24 +61,30 @@ pub(crate) async fn add(
         ),
         _ => error.into(),
     })?;
+    let change = Change::new("domain.add", body.hostname.as_str());
+    audit::record_in_project(&transaction, &inside, change).await?;
+    transaction.commit().await?;
     Ok((StatusCode::CREATED, axum::Json(views::domain(row))))
 }
 
 /// Looks for the TXT record now, and says what was seen when it is not right.
+#[utoipa::path(post, path = "/api/v1/projects/{slug}/domains/{id}/verify", tag = "Domains",
+    params(("slug" = ProjectSlug, Path), ("id" = DomainId, Path)),
+    responses((status = 200, body = Domain), (status = 409, description = "The record is not right, or it is taken")))]
 pub(crate) async fn verify(
-    _: User,
+    inside: InProject,
     State(app): State<App>,
-    Path((slug, id)): Path<(ProjectSlug, DomainId)>,
+    Path(DomainPath { id }): Path<DomainPath>,
 ) -> Result<axum::Json<Domain>, ApiError> {
-    let project = projects::find(&app, &slug).await?;
-    let domain = find(&app, &project, id).await?;
+    let project = &inside.project;
+    let domain = find(&app, project, id).await?;
     let name = dns::record_name(&domain.hostname);
     let expected = dns::record_value(&domain.verification_token);
     let answer = app.resolver.txt(&name).await;
     let seen = match answer {
         TxtAnswer::Found(values) if values.iter().any(|value| value.trim() == expected) => {
-            mark_verified(&app, &project, &domain).await?;
-            return Ok(axum::Json(views::domain(find(&app, &project, id).await?)));
+            mark_verified(&app, project, &domain).await?;
+            return Ok(axum::Json(views::domain(find(&app, project, id).await?)));
         }
         TxtAnswer::Found(values) => format!("the record holds {values:?}"),
         TxtAnswer::Nothing => "there is no such record yet".to_owned(),
@@ -101,17 +120,21 @@ async fn publish(db: &impl GenericClient, project: &ProjectRow, domain: &Hostnam
     Ok(())
 }
 
+#[utoipa::path(delete, path = "/api/v1/projects/{slug}/domains/{id}", tag = "Domains",
+    params(("slug" = ProjectSlug, Path), ("id" = DomainId, Path)), responses((status = 204)))]
 pub(crate) async fn remove(
-    _: User,
+    inside: InProject,
     State(app): State<App>,
-    Path((slug, id)): Path<(ProjectSlug, DomainId)>,
+    Path(DomainPath { id }): Path<DomainPath>,
 ) -> Result<StatusCode, ApiError> {
-    let project = projects::find(&app, &slug).await?;
-    let domain = find(&app, &project, id).await?;
+    let project = &inside.project;
+    let domain = find(&app, project, id).await?;
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
     db::domains::delete(&transaction, domain.id).await?;
-    publish(&transaction, &project, &domain.hostname).await?;
+    publish(&transaction, project, &domain.hostname).await?;
+    let change = Change::new("domain.remove", domain.hostname.as_str());
+    audit::record_in_project(&transaction, &inside, change).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -62,6 +62,9 @@ struct Author {
     name: String,
 }
 
+#[utoipa::path(post, path = "/api/v1/webhooks/github", tag = "Webhooks", request_body = serde_json::Value,
+    responses((status = 200, body = WebhookAnswer), (status = 202, body = WebhookAnswer),
+              (status = 401, description = "No project of this repository has this signature")))]
 pub(crate) async fn receive(
     State(app): State<App>,
     headers: HeaderMap,

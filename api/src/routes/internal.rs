@@ -17,8 +17,8 @@ use loggia_types::{BuildId, EventPosition, Hostname};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::access::{Builder, Edge};
 use crate::app::App;
-use crate::auth::{Builder, Edge};
 use crate::db;
 use crate::db::routes::RouteRow;
 use crate::error::ApiError;
@@ -36,6 +36,7 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 /// lost on the way to it is noticed no later.
 const EVENTS_LOOK_EVERY: Duration = Duration::from_secs(2);
 
+#[utoipa::path(post, path = "/internal/v1/builds/claim")]
 pub(crate) async fn claim(
     _: Builder,
     State(app): State<App>,
@@ -77,6 +78,7 @@ async fn wait(app: &App, deadline: Instant, changed: &mut watch::Receiver<()>) {
     }
 }
 
+#[utoipa::path(post, path = "/internal/v1/builds/{id}/heartbeat")]
 pub(crate) async fn heartbeat(
     _: Builder,
     State(app): State<App>,
@@ -86,6 +88,7 @@ pub(crate) async fn heartbeat(
     Ok(axum::Json(ops::builds::heartbeat(&app, id, &body).await?))
 }
 
+#[utoipa::path(post, path = "/internal/v1/builds/{id}/log")]
 pub(crate) async fn log(
     _: Builder,
     State(app): State<App>,
@@ -100,6 +103,7 @@ pub(crate) async fn log(
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[utoipa::path(post, path = "/internal/v1/builds/{id}/report")]
 pub(crate) async fn report(
     _: Builder,
     State(app): State<App>,
@@ -110,6 +114,7 @@ pub(crate) async fn report(
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[utoipa::path(get, path = "/internal/v1/routes/{hostname}")]
 pub(crate) async fn route(
     _: Edge,
     State(app): State<App>,
@@ -177,6 +182,7 @@ fn answer(
 /// Every committed event after the reader's position, in order, for as long as it listens. Each tells which one came before
 /// it, and whenever there is none left to send, a reader that asks for it is told up to where it was sent all of them: an event that does
 /// not arrive is missed at once.
+#[utoipa::path(get, path = "/internal/v1/events")]
 pub(crate) async fn events(
     _: Edge,
     State(app): State<App>,

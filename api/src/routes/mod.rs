@@ -6,6 +6,7 @@ mod domains;
 mod github;
 mod health;
 mod internal;
+mod openapi;
 mod projects;
 mod purges;
 
@@ -15,12 +16,16 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
-use axum::routing::{delete, get, post, put};
+use loggia_types::api::TokenScope;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::timeout::TimeoutLayer;
 
+use utoipa_axum::routes;
+
+use crate::access::{self, Access, Permission};
 use crate::app::App;
 use crate::error::{self, ApiError};
+use crate::table::Table;
 
 /// Nothing that people send as JSON comes near it.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -31,52 +36,70 @@ const WEBHOOK_BYTES_MAX: usize = 25 * 1024 * 1024;
 /// Longer than any statement may take; uploads and streams are exempt.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Every route, and who may call it.
+pub(crate) fn table() -> Table {
+    use Access::{Builder, Edge, Open, Operator, Person, Project};
+    use Permission::{Deploy, Manage, View, ViewLogs};
+
+    let quick = Table::new()
+        .add(Open, routes!(health::alive))
+        .add(Open, routes!(health::ready))
+        .add(Open, routes!(openapi::get))
+        .add(Person(TokenScope::Read), routes!(projects::list))
+        .add(Person(TokenScope::Admin), routes!(projects::create))
+        .add(Project(View), routes!(projects::get))
+        .add(Project(Manage), routes!(projects::update, projects::delete))
+        .add(Project(View), routes!(deployments::get))
+        .add(Project(ViewLogs), routes!(deployments::log))
+        .add(Project(Deploy), routes!(deployments::cancel))
+        .add(Project(Deploy), routes!(deployments::promote))
+        .add(Project(Deploy), routes!(deployments::roll_back))
+        .add(Project(Deploy), routes!(purges::create))
+        .add(Project(View), routes!(domains::list))
+        .add(Project(Manage), routes!(domains::add))
+        .add(Project(Manage), routes!(domains::remove))
+        .add(Project(Manage), routes!(domains::verify))
+        .add(Operator, routes!(cdn::list))
+        .add(Edge, routes!(internal::route))
+        .add(Builder, routes!(internal::heartbeat))
+        .add(Builder, routes!(internal::report))
+        .around(|router| router.layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
+        .merge(
+            Table::new()
+                .add(Open, routes!(github::receive))
+                .around(|router| router.layer(DefaultBodyLimit::max(WEBHOOK_BYTES_MAX))),
+        )
+        .merge(
+            Table::new()
+                .add(Builder, routes!(internal::log))
+                .around(|router| router.layer(DefaultBodyLimit::max(4 * BODY_BYTES_MAX))),
+        )
+        .around(|router| {
+            router.layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        });
+
+    let patient = Table::new()
+        .add(Project(View), routes!(deployments::list))
+        .add(Project(Deploy), routes!(deployments::create))
+        .around(|router| router.layer(DefaultBodyLimit::max(FILE_LIST_BYTES_MAX)))
+        .add(Project(Deploy), routes!(deployments::finish_upload))
+        .add(Builder, routes!(internal::claim))
+        .add(Edge, routes!(internal::events))
+        .merge(
+            // Its size is what the announcement said; `ops::uploads` counts.
+            Table::new()
+                .add(Project(Deploy), routes!(deployments::upload_file))
+                .around(|router| router.layer(DefaultBodyLimit::disable())),
+        );
+
+    quick.merge(patient)
+}
+
 pub(crate) fn router(app: App) -> Router {
-    let quick = Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/api/v1/projects", get(projects::list).post(projects::create))
-        .route("/api/v1/projects/{slug}", get(projects::get).patch(projects::update).delete(projects::delete))
-        .route("/api/v1/projects/{slug}/deployments/{id}", get(deployments::get))
-        .route("/api/v1/projects/{slug}/deployments/{id}/log", get(deployments::log))
-        .route("/api/v1/projects/{slug}/deployments/{id}/cancel", post(deployments::cancel))
-        .route("/api/v1/projects/{slug}/promote", post(deployments::promote))
-        .route("/api/v1/projects/{slug}/rollback", post(deployments::roll_back))
-        .route("/api/v1/projects/{slug}/purge", post(purges::create))
-        .route("/api/v1/projects/{slug}/domains", get(domains::list).post(domains::add))
-        .route("/api/v1/projects/{slug}/domains/{id}", delete(domains::remove))
-        .route("/api/v1/projects/{slug}/domains/{id}/verify", post(domains::verify))
-        .route("/api/v1/cdn", get(cdn::list))
-        .route("/internal/v1/routes/{hostname}", get(internal::route))
-        .route("/internal/v1/builds/{id}/heartbeat", post(internal::heartbeat))
-        .route("/internal/v1/builds/{id}/report", post(internal::report))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .merge(
-            Router::new()
-                .route("/api/v1/webhooks/github", post(github::receive))
-                .layer(DefaultBodyLimit::max(WEBHOOK_BYTES_MAX)),
-        )
-        .merge(
-            Router::new()
-                .route("/internal/v1/builds/{id}/log", post(internal::log))
-                .layer(DefaultBodyLimit::max(4 * BODY_BYTES_MAX)),
-        )
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT));
-
-    let patient = Router::new()
-        .route("/api/v1/projects/{slug}/deployments", get(deployments::list).post(deployments::create))
-        .layer(DefaultBodyLimit::max(FILE_LIST_BYTES_MAX))
-        .route("/api/v1/projects/{slug}/deployments/{id}/finish", post(deployments::finish_upload))
-        // Its size is what the announcement said; `ops::uploads` counts.
-        .route(
-            "/api/v1/projects/{slug}/deployments/{id}/files/{hash}",
-            put(deployments::upload_file).layer(DefaultBodyLimit::disable()),
-        )
-        .route("/internal/v1/builds/claim", post(internal::claim))
-        .route("/internal/v1/events", get(internal::events));
-
-    quick
-        .merge(patient)
+    table()
+        .into_router()
+        // Around each route: once it is known which one it is, and before its body is read.
+        .route_layer(middleware::from_fn_with_state(app.clone(), access::enforce))
         .fallback(|| async { ApiError::not_found("such address in this api") })
         .method_not_allowed_fallback(|| async {
             let status = StatusCode::METHOD_NOT_ALLOWED;

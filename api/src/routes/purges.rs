@@ -7,23 +7,22 @@ use loggia_types::api::PurgeAnswer;
 use loggia_types::purge::{InvalidPurge, PurgeRequest};
 use loggia_types::{ProjectSlug, Purge};
 
-use super::projects;
+use crate::access::InProject;
 use crate::app::App;
-use crate::auth::User;
 use crate::error::ApiError;
-use crate::extract::{Json, Path};
+use crate::extract::Json;
 use crate::ops;
 
 /// Accepted: once this is answered, every edge and every configured CDN will be told.
+#[utoipa::path(post, path = "/api/v1/projects/{slug}/purge", tag = "Caching", params(("slug" = ProjectSlug, Path)),
+    request_body = PurgeRequest, responses((status = 202, body = PurgeAnswer)))]
 pub(crate) async fn create(
-    _: User,
+    inside: InProject,
     State(app): State<App>,
-    Path(slug): Path<ProjectSlug>,
     Json(body): Json<PurgeRequest>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let project = projects::find(&app, &slug).await?;
     let purged = Purge::try_from(body).map_err(|error| refuse(&error))?;
-    let position = ops::purges::purge(&app, &project, &purged).await?;
+    let position = ops::purges::purge(&app, &inside.project, &purged).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(PurgeAnswer { position, purged })))
 }
 

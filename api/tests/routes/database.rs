@@ -54,12 +54,25 @@ impl TestDatabase {
     }
 }
 
+/// In the order in which they run.
+pub(crate) fn migrations() -> Vec<std::path::PathBuf> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+    let entries = std::fs::read_dir(folder).expect("the migrations");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort_by_key(|path| {
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        let number = name.strip_prefix('V').and_then(|rest| rest.split_once("__")).map(|(number, _)| number);
+        number.and_then(|number| number.parse::<u32>().ok()).expect("V<number>__<name>.sql")
+    });
+    paths
+}
+
 /// A template is of one set of migrations.
 fn migrations_hash() -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(include_bytes!("../../migrations/V1__first_release.sql"));
-    hasher.update(include_bytes!("../../migrations/V2__compressed_variants.sql"));
-    hasher.update(include_bytes!("../../migrations/V3__purges.sql"));
+    for path in migrations() {
+        hasher.update(&std::fs::read(path).expect("a migration"));
+    }
     hasher.finalize()
 }
 

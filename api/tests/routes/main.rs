@@ -1,6 +1,7 @@
 //! The api over HTTP, against a real Postgres and a real S3 server.
 #![allow(clippy::unwrap_used, clippy::large_futures, reason = "a test that fails should say where")]
 
+mod access;
 mod builds;
 mod cdn;
 mod database;

@@ -39,11 +39,11 @@ async fn a_slug_that_is_taken_is_refused_and_nothing_is_stored() {
 async fn bad_bodies_get_an_error_that_names_the_mistake() {
     let world = World::start().await;
     let cases = [
-        ("not json", 400, "invalid_body", "JSON"),
-        (r#"{"slug":"Bad Slug"}"#, 422, "invalid_body", "lower-case"),
-        (r#"{"slug":"www"}"#, 422, "invalid_body", "reserved"),
-        (r#"{"slug":"shop","colour":"red"}"#, 422, "invalid_body", "colour"),
-        (r#"{"slug":"shop","repository_url":"file:///etc"}"#, 422, "invalid_body", "https"),
+        ("not json", 400, "invalid_json", "JSON"),
+        (r#"{"slug":"Bad Slug"}"#, 422, "invalid_field", "lower-case"),
+        (r#"{"slug":"www"}"#, 422, "invalid_field", "reserved"),
+        (r#"{"slug":"shop","colour":"red"}"#, 422, "unknown_field", "colour"),
+        (r#"{"slug":"shop","repository_url":"file:///etc"}"#, 422, "invalid_field", "https"),
         (r#"{"slug":"shop","name":""}"#, 422, "invalid_name", "name"),
         (r#"{"slug":"shop","webhook_secret":"short"}"#, 422, "invalid_webhook_secret", "16"),
     ];
@@ -60,7 +60,7 @@ async fn bad_bodies_get_an_error_that_names_the_mistake() {
         assert_eq!(response.status().as_u16(), status, "{body}");
         let error: ErrorBody = response.json().await.unwrap();
         assert_eq!(error.code, code, "{body}");
-        assert!(error.message.contains(word), "{body}: {}", error.message);
+        assert!(error.detail.contains(word), "{body}: {}", error.detail);
         assert!(!error.request_id.is_empty());
     }
     assert_eq!(world.count("select count(*) from projects").await, 0);

@@ -78,8 +78,8 @@ async fn what_cannot_be_purged_is_refused_with_a_code_and_nobody_is_told() {
         (json!({"urls": ["https://next--blog.localhost/"]}), "foreign_url"),
         (json!({"urls": ["https://localhost/"]}), "foreign_url"),
         (json!({"urls": ["https://www.example.com/"]}), "foreign_url"),
-        (json!({"everything": true}), "invalid_body"),
-        (json!({"all": "yes"}), "invalid_body"),
+        (json!({"everything": true}), "unknown_field"),
+        (json!({"all": "yes"}), "invalid_field"),
     ];
     for (body, code) in cases {
         let (status, answer) = post(&world, ADMIN, "shop", &body).await;

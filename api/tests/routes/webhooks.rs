@@ -109,7 +109,7 @@ async fn a_bad_signature_and_an_unknown_repository_are_refused_alike_and_nothing
         assert_eq!(response.status().as_u16(), status, "{signature}");
         if status == 401 {
             let error: loggia_types::api::ErrorBody = response.json().await.unwrap();
-            bodies.push((error.code, error.message));
+            bodies.push((error.code, error.detail));
         }
     }
     assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "{bodies:?}");

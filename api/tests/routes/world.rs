@@ -8,14 +8,14 @@ use loggia_client::{ApiClient, BuilderClient, EdgeClient};
 use loggia_runtime::Secret;
 use loggia_storage::embedded::{EmbeddedS3, EmbeddedS3Config};
 use loggia_storage::{Store, StoreConfig};
-use loggia_types::ProjectSlug;
-use loggia_types::api::{CreateProject, CreatedProject};
-use loggia_types::build::{BuildLimits, BuildSettings};
+use loggia_types::api::{CreateProject, CreatedProject, Role, TokenScope};
+use loggia_types::build::BuildLimits;
 use loggia_types::event::{EdgeEvent, Told};
-use loggia_types::manifest::NotFound;
+use loggia_types::{ApiTokenId, OrganizationId, ProjectSlug, UserId};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_postgres::types::ToSql;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::TestDatabase;
@@ -131,10 +131,64 @@ impl World {
         self.api.create_project(&new_project(slug)).await.unwrap()
     }
 
+    /// A person with a personal organization, and a token of theirs for everything. No mail, no password.
+    pub(crate) async fn person(&self, name: &str) -> Person {
+        let user_id = UserId::generate();
+        let email = format!("{name}@example.org");
+        let client = self.database.connect().await;
+        let rows = [
+            format!("insert into users (user_id, email, name) values ('{user_id}', '{email}', '{name}')"),
+            format!(
+                "insert into organizations (organization_id, slug, name, personal_of)
+                 values ('{}', '{name}', '{name}', '{user_id}')",
+                OrganizationId::generate()
+            ),
+            format!(
+                "insert into members select organization_id, '{user_id}', 'owner' from organizations where slug = '{name}'"
+            ),
+        ];
+        client.batch_execute(&rows.join(";")).await.unwrap();
+        let token = self.token(user_id, TokenScope::Admin, "").await;
+        Person { user_id, api: ApiClient::new(&self.url, &token), email, token }
+    }
+
+    /// Makes a person a member of an organization.
+    pub(crate) async fn join(&self, person: &Person, organization: &str, role: Role) {
+        let sql = "insert into members select organization_id, $1, $2 from organizations where slug = $3";
+        let client = self.database.connect().await;
+        let added = client.execute(sql, &[&person.user_id.as_str(), &role.as_str(), &organization]).await;
+        assert_eq!(added.unwrap(), 1, "the organization {organization} exists");
+    }
+
+    /// One more token; `columns` sets others, e.g. `expires_at = now()`.
+    pub(crate) async fn token(&self, user_id: UserId, scope: TokenScope, columns: &str) -> String {
+        let token = format!("loggia_user_{:032x}", rand::random::<u128>());
+        let id = ApiTokenId::generate();
+        let client = self.database.connect().await;
+        let sql = "insert into api_tokens (api_token_id, token_hash, kind, name, scope, user_id)
+                   values ($1, sha256($2), 'user', 'tests', $3, $4)";
+        let parameters: [&(dyn ToSql + Sync); 4] =
+            [&id.as_str(), &token.as_bytes(), &scope.as_str(), &user_id.as_str()];
+        client.execute(sql, &parameters).await.unwrap();
+        if !columns.is_empty() {
+            let sql = format!("update api_tokens set {columns} where api_token_id = '{id}'");
+            client.batch_execute(&sql).await.unwrap();
+        }
+        token
+    }
+
     /// One number from the database.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         self.database.connect().await.query_one(sql, &[]).await.unwrap().get(0)
     }
+}
+
+/// Somebody who uses the api.
+pub(crate) struct Person {
+    pub(crate) user_id: UserId,
+    pub(crate) email: String,
+    pub(crate) token: String,
+    pub(crate) api: ApiClient,
 }
 
 fn run(listener: TcpListener, config: &Config, stop: &CancellationToken) -> JoinHandle<()> {
@@ -154,13 +208,8 @@ pub(crate) fn slug(text: &str) -> ProjectSlug {
 
 pub(crate) fn new_project(name: &str) -> CreateProject {
     CreateProject {
-        slug: slug(name),
-        name: None,
         repository_url: Some(format!("https://github.com/acme/{name}.git").parse().unwrap()),
-        production_branch: None,
-        build: BuildSettings::default(),
-        not_found: NotFound::default(),
-        webhook_secret: None,
+        ..CreateProject::new(slug(name))
     }
 }
 

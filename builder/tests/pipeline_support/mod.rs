@@ -281,8 +281,12 @@ async fn report(State(api): State<Api>, Path(_): Path<BuildId>, Json(report): Js
 
 fn lease_lost() -> Response {
     let body = ErrorBody {
+        kind: ErrorBody::kind_of("lease_lost"),
+        title: "Conflict".to_owned(),
+        status: 409,
+        detail: "the build was given to another builder".to_owned(),
         code: "lease_lost".to_owned(),
-        message: "the build was given to another builder".to_owned(),
+        field: None,
         request_id: String::new(),
     };
     (StatusCode::CONFLICT, Json(body)).into_response()

@@ -9,8 +9,6 @@ use anyhow::{Context, bail};
 use hmac::{Hmac, KeyInit, Mac};
 use loggia_client::ApiClient;
 use loggia_types::api::{CreateProject, Deployment, DeploymentStatus, UpdateProject, WebhookAnswer};
-use loggia_types::build::BuildSettings;
-use loggia_types::manifest::NotFound;
 use loggia_types::{CommitSha, DeploymentId, ProjectSlug, RepositoryUrl};
 use sha2::Sha256;
 use tokio::net::TcpListener;
@@ -133,13 +131,9 @@ impl Sample {
         }
         let created = api
             .create_project(&CreateProject {
-                slug: self.slug.clone(),
-                name: None,
                 repository_url: Some(repository_url),
                 production_branch: Some(BRANCH.parse()?),
-                build: BuildSettings::default(),
-                not_found: NotFound::default(),
-                webhook_secret: None,
+                ..CreateProject::new(self.slug.clone())
             })
             .await?;
         super::secrets::write_private(&secret_file, created.webhook_secret.as_bytes())?;

@@ -107,7 +107,7 @@ impl Http {
         let text = response.text().await.unwrap_or_default();
         match serde_json::from_str::<ErrorBody>(&text) {
             Ok(body) => {
-                ClientError::Refused { status: status.as_u16(), code: body.code, message: body.message }
+                ClientError::Refused { status: status.as_u16(), code: body.code, message: body.detail }
             }
             Err(_) => ClientError::Refused {
                 status: status.as_u16(),

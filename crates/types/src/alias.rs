@@ -78,7 +78,7 @@ impl FromStr for AliasLabel {
     }
 }
 
-text_type!(AliasLabel);
+text_type!(AliasLabel, example = "feature-login");
 
 /// A name that points at a deployment of a project.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -131,7 +131,7 @@ impl FromStr for AliasName {
     }
 }
 
-text_type!(AliasName);
+text_type!(AliasName, example = "production");
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ use crate::timestamp::Timestamp;
 
 /// The two environments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Environment {
     Production,
@@ -47,6 +48,7 @@ pub struct UnknownName(pub String);
 
 /// `POST /internal/v1/builds/claim`: asks for work and waits for it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClaimRequest {
     pub builder: String,
     /// How long the api may keep the question open, at most 60.
@@ -92,6 +94,7 @@ impl BuildAssignment {
 
 /// What a project's owner fixed; `None` is detected.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct BuildSettings {
     /// Folder inside the repository, without a leading slash; empty for its root.
@@ -113,6 +116,7 @@ pub struct BuildLimits {
 
 /// `POST /internal/v1/builds/{id}/heartbeat`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Heartbeat {
     pub attempt: u16,
     pub phase: Phase,
@@ -120,6 +124,7 @@ pub struct Heartbeat {
 
 /// What the deployment's state shows while a builder is at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     Building,
@@ -136,6 +141,7 @@ pub struct HeartbeatAnswer {
 
 /// The parts of a build's time, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
     Queue,
@@ -182,6 +188,7 @@ impl FromStr for Step {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StepTiming {
     pub step: Step,
     pub millis: u64,
@@ -189,6 +196,7 @@ pub struct StepTiming {
 
 /// One line of a build's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogLine {
     /// Rises by one within an attempt, from 0.
     pub sequence: u32,
@@ -199,6 +207,7 @@ pub struct LogLine {
 
 /// `POST /internal/v1/builds/{id}/log`. Sending lines twice stores them once.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogBatch {
     pub attempt: u16,
     pub lines: Vec<LogLine>,
@@ -206,6 +215,7 @@ pub struct LogBatch {
 
 /// `POST /internal/v1/builds/{id}/report`: how it ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BuildReport {
     pub attempt: u16,
     pub outcome: Outcome,
@@ -213,6 +223,7 @@ pub struct BuildReport {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum Outcome {
     /// The manifest is written: the deployment exists.
@@ -227,6 +238,7 @@ pub enum Outcome {
 
 /// Why a build failed, for the person who pushed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BuildFailure {
     pub step: Step,
     pub reason: String,

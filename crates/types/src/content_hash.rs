@@ -61,6 +61,12 @@ impl FromStr for ContentHash {
     }
 }
 
+openapi_text!(
+    ContentHash,
+    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    "^[0-9a-f]{64}$"
+);
+
 impl serde::Serialize for ContentHash {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

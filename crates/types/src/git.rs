@@ -30,7 +30,11 @@ impl FromStr for CommitSha {
     }
 }
 
-text_type!(CommitSha);
+text_type!(
+    CommitSha,
+    example = "4f6c5ed9a1b2c3d4e5f60718293a4b5c6d7e8f90",
+    pattern = "^([0-9a-f]{40}|[0-9a-f]{64})$"
+);
 
 /// Git itself has no limit; forges stop at 255 bytes.
 pub const BRANCH_LEN_MAX: usize = 255;
@@ -73,7 +77,7 @@ impl FromStr for BranchName {
     }
 }
 
-text_type!(BranchName);
+text_type!(BranchName, example = "main");
 
 /// An `https://` or `http://` URL of a repository, without credentials, query or fragment.
 ///
@@ -146,7 +150,7 @@ impl FromStr for RepositoryUrl {
     }
 }
 
-text_type!(RepositoryUrl);
+text_type!(RepositoryUrl, example = "https://github.com/acme/shop.git");
 
 #[cfg(test)]
 mod tests {

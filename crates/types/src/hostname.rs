@@ -92,7 +92,7 @@ impl FromStr for Hostname {
     }
 }
 
-text_type!(Hostname);
+text_type!(Hostname, example = "www.example.com");
 
 /// The domain below which every project has its hostnames, e.g. `localhost` or `pages.example.com`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -86,7 +86,7 @@ macro_rules! id_type {
             }
         }
 
-        text_type!($name);
+        text_type!($name, example = "01jd3k8mxv7e2q4r", pattern = "^[0-9a-hjkmnp-tv-z]{16}$");
     };
 }
 
@@ -110,11 +110,28 @@ id_type!(
     /// One received webhook.
     DeliveryId
 );
+id_type!(
+    /// A person.
+    UserId
+);
+id_type!(
+    /// The team that owns projects.
+    OrganizationId
+);
+id_type!(
+    /// A browser's session.
+    SessionId
+);
+id_type!(
+    /// A token of a person's program.
+    ApiTokenId
+);
 
 /// A place in the event stream; rises by commit order, so it also serves as the version of a route.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
 )]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct EventPosition(pub u64);
 

@@ -35,11 +35,14 @@ pub use content_hash::ContentHash;
 pub use country::CountryCode;
 pub use git::{BranchName, CommitSha, RepositoryUrl};
 pub use hostname::{BaseDomain, Hostname};
-pub use id::{BuildId, DeliveryId, DeploymentId, DomainId, EventPosition, ProjectId};
+pub use id::{
+    ApiTokenId, BuildId, DeliveryId, DeploymentId, DomainId, EventPosition, OrganizationId, ProjectId,
+    SessionId, UserId,
+};
 pub use manifest::Manifest;
 pub use object_key::{DeploymentRef, FolderRef, ObjectKey};
 pub use path::SitePath;
 pub use problem::Problem;
 pub use purge::{Purge, SurrogateKey};
-pub use slug::ProjectSlug;
+pub use slug::{OrganizationSlug, ProjectSlug};
 pub use timestamp::Timestamp;

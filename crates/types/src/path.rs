@@ -91,7 +91,7 @@ impl FromStr for SitePath {
     }
 }
 
-text_type!(SitePath);
+text_type!(SitePath, example = "assets/app.css");
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One mistake: where it is, and what was wrong and would be right. Prints as `_redirects:12: …`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// File name in the project, e.g. `_redirects`; empty when it concerns no single file.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -21,6 +21,7 @@ pub const DEPLOYMENT_BYTES_MAX: u64 = 20 * 1024 * 1024 * 1024;
 
 /// A file that a deployment shall have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SiteFile {
     pub path: SitePath,
     #[serde(rename = "sha256")]
@@ -39,6 +40,7 @@ pub struct Plan {
 
 /// How much a deployment brought, and how much was there already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PublishCounts {
     pub files: u64,
     pub bytes: u64,

@@ -87,7 +87,7 @@ impl FromStr for SurrogateKey {
     }
 }
 
-text_type!(SurrogateKey);
+text_type!(SurrogateKey, example = "p-01jd3k8mxv7e2q4r");
 
 /// One address as caches know it: a hostname, and a path with its query. Written with or without a scheme, which
 /// changes nothing: `https://shop.localhost/a?b` and `shop.localhost/a?b` are the same.
@@ -153,7 +153,7 @@ impl FromStr for PurgeUrl {
     }
 }
 
-text_type!(PurgeUrl);
+text_type!(PurgeUrl, example = "https://shop.example.com/docs/");
 
 /// RFC 3986 §3.3 and §3.4, and the brackets that browsers leave as they are.
 fn is_in_targets(byte: u8) -> bool {
@@ -195,6 +195,7 @@ pub struct Purge {
 
 /// A purge as it is written; [`Purge`] is what it means.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PurgeRequest {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

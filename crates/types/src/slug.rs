@@ -92,7 +92,26 @@ impl FromStr for ProjectSlug {
     }
 }
 
-text_type!(ProjectSlug);
+text_type!(ProjectSlug, example = "shop", pattern = "^[a-z0-9]+(-[a-z0-9]+)*$");
+
+/// The name of an organization in the api's addresses: spelled like a project's slug.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrganizationSlug(ProjectSlug);
+
+impl OrganizationSlug {
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl FromStr for OrganizationSlug {
+    type Err = InvalidSlug;
+    fn from_str(text: &str) -> Result<Self, InvalidSlug> {
+        text.parse().map(Self)
+    }
+}
+
+text_type!(OrganizationSlug, example = "acme", pattern = "^[a-z0-9]+(-[a-z0-9]+)*$");
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,12 @@
 //! One macro for the traits that every text-backed type has.
 
-/// Implements `Display`, `AsRef<str>`, `TryFrom<String>` and serde through `FromStr` for a type that has
-/// `as_str()`.
+/// Implements `Display`, `AsRef<str>` and serde through `FromStr` for a type that has `as_str()`. Its example is what
+/// the OpenAPI document shows, and a valid value.
 macro_rules! text_type {
+    ($type:ty, example = $example:literal $(, pattern = $pattern:literal)?) => {
+        openapi_text!($type, $example $(, $pattern)?);
+        text_type!($type);
+    };
     ($type:ty) => {
         impl std::fmt::Display for $type {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -29,4 +33,27 @@ macro_rules! text_type {
             }
         }
     };
+}
+
+/// The schema of a type that is text on the wire.
+#[cfg(feature = "openapi")]
+macro_rules! openapi_text {
+    ($type:ty, $example:literal $(, $pattern:literal)?) => {
+        impl utoipa::PartialSchema for $type {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    $(.pattern(Some($pattern)))?
+                    .examples([$example])
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $type {}
+    };
+}
+
+#[cfg(not(feature = "openapi"))]
+macro_rules! openapi_text {
+    ($type:ty, $example:literal $(, $pattern:literal)?) => {};
 }

@@ -3,8 +3,6 @@ use std::collections::BTreeMap;
 use loggia_e2e::fleet::{Fleet, slug};
 use loggia_e2e::{forge, projects};
 use loggia_types::api::{CreateProject, WebhookAnswer};
-use loggia_types::build::BuildSettings;
-use loggia_types::manifest::NotFound;
 
 const REPOSITORY: &str = "https://github.com/Codertocat/Hello-World.git";
 
@@ -13,13 +11,9 @@ async fn every_example_of_githubs_documentation_gets_an_answer_and_only_branch_p
     let fleet = Fleet::new().await;
     let _api = fleet.start_api().await;
     let project = CreateProject {
-        slug: slug("hello-world"),
-        name: None,
         repository_url: Some(REPOSITORY.parse().unwrap()),
         production_branch: Some("master".parse().unwrap()),
-        build: BuildSettings::default(),
-        not_found: NotFound::default(),
-        webhook_secret: None,
+        ..CreateProject::new(slug("hello-world"))
     };
     let secret = fleet.api.create_project(&project).await.unwrap().webhook_secret;
     let payloads = projects::github_payloads();

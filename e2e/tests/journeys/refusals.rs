@@ -1,8 +1,6 @@
 use loggia_e2e::fleet::{Fleet, slug};
 use loggia_e2e::{forge, projects};
 use loggia_types::api::{CreateProject, DeploymentStatus};
-use loggia_types::build::BuildSettings;
-use loggia_types::manifest::NotFound;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_gets_the_right_answer_and_leaves_nothing_behind() {
@@ -42,15 +40,7 @@ async fn what_is_wrong_gets_the_right_answer_and_leaves_nothing_behind() {
     assert_eq!(fleet.visitor.raw(two_hosts).await, 400);
 
     // A slug that is taken.
-    let taken = CreateProject {
-        slug: slug("shop"),
-        name: None,
-        repository_url: None,
-        production_branch: None,
-        build: BuildSettings::default(),
-        not_found: NotFound::default(),
-        webhook_secret: None,
-    };
+    let taken = CreateProject::new(slug("shop"));
     assert_eq!(fleet.api.create_project(&taken).await.unwrap_err().code(), Some("slug_taken"));
     assert_eq!(fleet.api.list_projects(None).await.unwrap().items.len(), 1);
 }

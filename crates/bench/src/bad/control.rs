@@ -7,8 +7,6 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use loggia_client::ApiClient;
 use loggia_types::api::{CreateDeployment, CreateProject};
-use loggia_types::build::BuildSettings;
-use loggia_types::manifest::NotFound;
 use loggia_types::publish::SiteFile;
 use loggia_types::{ContentHash, DeploymentId, ProjectSlug};
 use nix::sys::signal::Signal;
@@ -104,15 +102,7 @@ impl<'s> Control<'s> {
     }
 
     pub(super) async fn create_project(&self, slug: &ProjectSlug) -> anyhow::Result<()> {
-        let project = CreateProject {
-            slug: slug.clone(),
-            name: None,
-            repository_url: None,
-            production_branch: None,
-            build: BuildSettings::default(),
-            not_found: NotFound::default(),
-            webhook_secret: None,
-        };
+        let project = CreateProject::new(slug.clone());
         self.client.create_project(&project).await?;
         Ok(())
     }

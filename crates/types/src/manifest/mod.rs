@@ -70,6 +70,7 @@ impl FromStr for HtmlHandling {
 
 /// What answers a path that no file answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum NotFound {
     /// `404-page` if the site has a `404.html`, else `single-page-application` if it has an `index.html`, else `none`.

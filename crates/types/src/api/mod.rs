@@ -1,5 +1,11 @@
 //! The shapes of the public REST API (`/api/v1`), shared by the server, the CLI and the tests.
 
+mod error;
+mod roles;
+
+pub use error::ErrorBody;
+pub use roles::{Role, TokenScope};
+
 use serde::{Deserialize, Serialize};
 
 use crate::alias::AliasName;
@@ -11,28 +17,22 @@ use crate::problem::Problem;
 use crate::publish::{PublishCounts, SiteFile};
 use crate::purge::Purge;
 use crate::timestamp::Timestamp;
-use crate::{ContentHash, Hostname, ProjectSlug};
-
-/// The answer to every failed call: RFC 9457 problem details with a stable `code`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorBody {
-    /// For programs, e.g. `slug_taken`. Never changes its meaning.
-    pub code: String,
-    /// For people: what was wrong, and what would be right.
-    pub message: String,
-    pub request_id: String,
-}
+use crate::{ContentHash, Hostname, OrganizationSlug, ProjectSlug};
 
 /// One page of a list; `next` is the cursor of the following page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page<T> {
     pub items: Vec<T>,
     pub next: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Project {
     pub id: ProjectId,
+    /// Who owns it.
+    pub organization: OrganizationSlug,
     pub slug: ProjectSlug,
     pub name: String,
     pub repository_url: Option<RepositoryUrl>,
@@ -48,6 +48,7 @@ pub struct Project {
 
 /// Shown once, when the project is created: it is what the forge signs its webhooks with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CreatedProject {
     #[serde(flatten)]
     pub project: Project,
@@ -56,9 +57,13 @@ pub struct CreatedProject {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateProject {
     pub slug: ProjectSlug,
+    /// Who shall own it: the caller's personal organization when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<OrganizationSlug>,
     #[serde(default)]
     pub name: Option<String>,
     #[serde(default)]
@@ -74,8 +79,25 @@ pub struct CreateProject {
     pub webhook_secret: Option<String>,
 }
 
+impl CreateProject {
+    /// Of the caller's own, empty, with every default.
+    pub fn new(slug: ProjectSlug) -> Self {
+        Self {
+            slug,
+            organization: None,
+            name: None,
+            repository_url: None,
+            production_branch: None,
+            build: BuildSettings::default(),
+            not_found: NotFound::default(),
+            webhook_secret: None,
+        }
+    }
+}
+
 /// Fields that are absent stay as they are.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UpdateProject {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +114,7 @@ pub struct UpdateProject {
 
 /// As people see it: `live` and `superseded` follow from the aliases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DeploymentStatus {
     Pending,
@@ -111,6 +134,7 @@ impl DeploymentStatus {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Deployment {
     pub id: DeploymentId,
     pub project: ProjectSlug,
@@ -139,6 +163,7 @@ pub struct Deployment {
 
 /// `POST /api/v1/projects/{slug}/deployments`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "source", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CreateDeployment {
     /// Build a commit of the project's repository.
@@ -160,14 +185,25 @@ pub enum CreateDeployment {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UploadStarted {
     pub id: DeploymentId,
     /// Contents that the platform does not have yet: PUT each by its hash, then finish.
     pub missing: Vec<ContentHash>,
 }
 
+/// The answer to [`CreateDeployment`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum CreatedDeployment {
+    Build(Box<Deployment>),
+    Upload(UploadStarted),
+}
+
 /// `POST /api/v1/projects/{slug}/promote`: points production (or another alias) at a deployment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Promote {
     pub deployment_id: DeploymentId,
@@ -176,6 +212,7 @@ pub struct Promote {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DomainState {
     Pending,
@@ -183,6 +220,7 @@ pub enum DomainState {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Domain {
     pub id: DomainId,
     pub hostname: Hostname,
@@ -194,12 +232,14 @@ pub struct Domain {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TxtRecord {
     pub name: String,
     pub value: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AddDomain {
     pub hostname: Hostname,
@@ -207,14 +247,17 @@ pub struct AddDomain {
 
 /// The answer to a purge: every edge hears of it at this place of the event stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PurgeAnswer {
     pub position: EventPosition,
     /// What was understood, spelled as caches know it.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::purge::PurgeRequest))]
     pub purged: Purge,
 }
 
 /// A CDN in front of the edges, as far as it was told what to forget.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CdnHook {
     /// `fastly`, `cloudflare`, or `varnish` and its address.
     pub hook: String,
@@ -230,6 +273,7 @@ pub struct CdnHook {
 
 /// The answer to a webhook: what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WebhookAnswer {
     pub outcome: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

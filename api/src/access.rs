@@ -1,0 +1,153 @@
+//! Who may call what. Every route declares its [`Access`] where it is added to the table (`routes/mod.rs`); [`enforce`]
+//! authenticates, checks, and hands the handler what it found out as a typed caller.
+//!
+//! «Not yours» looks exactly like «not there»: 404 for both. 403 is for what one can see and may not do. Nobody is told
+//! anything, not even 404, before saying who they are.
+
+mod caller;
+mod identify;
+
+use axum::extract::{MatchedPath, RawPathParams, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::Response;
+use loggia_types::api::{Role, TokenScope};
+
+pub(crate) use caller::{Builder, Caller, Edge, InOrganization, InProject, Origin, Via};
+pub(crate) use identify::{SESSION_COOKIE, hash};
+
+use crate::app::App;
+use crate::db;
+use crate::error::ApiError;
+use crate::extract::path_parameter;
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody: signing in, webhooks, health.
+    Open,
+    /// Everybody who says who they are, with at least this scope. What a handler touches beyond the caller's own things it has
+    /// to ask for: [`Caller::organization`].
+    Person(TokenScope),
+    /// A person in a browser: what a stolen token must not be able to change.
+    Session,
+    /// Members of the path's `{organization}`.
+    Organization(Permission),
+    /// Members of the organization that owns the path's `{slug}`, and collaborators.
+    Project(Permission),
+    /// Who runs the installation.
+    Operator,
+    Builder,
+    Edge,
+}
+
+/// What one wants to do with an organization or a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Permission {
+    View,
+    ViewLogs,
+    Deploy,
+    /// Settings, variables, domains, hooks.
+    Manage,
+    /// Members, invitations, collaborators.
+    ManageMembers,
+    /// Ownership, and the end of an organization.
+    Own,
+}
+
+impl Permission {
+    /// The least role that has it.
+    pub(crate) fn role(self) -> Role {
+        match self {
+            Self::View => Role::Viewer,
+            Self::ViewLogs | Self::Deploy => Role::Developer,
+            Self::Manage | Self::ManageMembers => Role::Admin,
+            Self::Own => Role::Owner,
+        }
+    }
+
+    /// The least scope of a token that has it.
+    pub(crate) fn scope(self) -> TokenScope {
+        match self {
+            Self::View | Self::ViewLogs => TokenScope::Read,
+            Self::Deploy => TokenScope::Deploy,
+            Self::Manage | Self::ManageMembers | Self::Own => TokenScope::Admin,
+        }
+    }
+}
+
+/// The check of every route. It runs once a route is known, before its body is read.
+pub(crate) async fn enforce(
+    State(app): State<App>,
+    path: MatchedPath,
+    parameters: RawPathParams,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    // A method that the path does not have gets its 405 from the router.
+    let Some(access) = app.accesses.find(request.method(), path.as_str()) else {
+        return Ok(next.run(request).await);
+    };
+    let (mut parts, body) = request.into_parts();
+    let origin = Origin::of(&parts);
+    match access {
+        Access::Open => {}
+        Access::Builder => {
+            identify::platform(&app, &parts, db::tokens::TokenKind::Builder).await?;
+            parts.extensions.insert(Builder);
+        }
+        Access::Edge => {
+            identify::platform(&app, &parts, db::tokens::TokenKind::Edge).await?;
+            parts.extensions.insert(Edge);
+        }
+        Access::Person(scope) => {
+            let caller = identify::person(&app, &parts, origin.clone()).await?;
+            caller.require_scope(scope)?;
+            parts.extensions.insert(caller);
+        }
+        Access::Session => {
+            let caller = identify::person(&app, &parts, origin.clone()).await?;
+            caller.require_session()?;
+            parts.extensions.insert(caller);
+        }
+        Access::Operator => {
+            let caller = identify::person(&app, &parts, origin.clone()).await?;
+            caller.require_operator()?;
+            parts.extensions.insert(caller);
+        }
+        Access::Organization(permission) => {
+            let caller = identify::person(&app, &parts, origin.clone()).await?;
+            let slug = path_parameter(&parameters, "organization")?;
+            let client = app.db().await?;
+            let inside = caller.organization(&client, &slug, permission).await?;
+            drop(client);
+            parts.extensions.insert(inside);
+        }
+        Access::Project(permission) => {
+            let caller = identify::person(&app, &parts, origin.clone()).await?;
+            let slug = path_parameter(&parameters, "slug")?;
+            let client = app.db().await?;
+            let inside = caller.project(&client, &slug, permission).await?;
+            drop(client);
+            parts.extensions.insert(inside);
+        }
+    }
+    parts.extensions.insert(origin);
+    Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+/// The access of every route, by method and path as it stands in the table.
+#[derive(Debug, Default)]
+pub(crate) struct Accesses(std::collections::HashMap<(Method, String), Access>);
+
+impl Accesses {
+    pub(crate) fn new(rows: impl IntoIterator<Item = (Method, String, Access)>) -> Self {
+        Self(rows.into_iter().map(|(method, path, access)| ((method, path), access)).collect())
+    }
+
+    fn find(&self, method: &Method, path: &str) -> Option<Access> {
+        // A HEAD is answered by the handler of GET.
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        self.0.get(&(method.clone(), path.to_owned())).copied()
+    }
+}
