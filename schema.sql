@@ -356,6 +356,21 @@ $$;
 create trigger audit_log_is_append_only before update or delete on audit_log
     for each statement execute function refuse_change();
 
+-- Answers to creates that are told again when a client, unsure whether it was heard, asks once more. Sealed with what
+-- only the client has.
+create table idempotent_calls (
+    -- made of the caller's credential and its Idempotency-Key
+    key_hash   bytea primary key check (length(key_hash) = 32),
+    route      text not null,
+    body_hash  bytea not null check (length(body_hash) = 32),
+    started_at timestamptz not null default now(),
+    -- null while the call is under way
+    status     smallint,
+    answer     bytea,
+    constraint idempotent_calls_answer_has_a_status check ((status is null) = (answer is null))
+);
+create index idempotent_calls_by_start on idempotent_calls (started_at);
+
 -- Counters by day: build time, stored and served bytes, requests.
 create table usage (
     project_id text not null references projects on delete cascade,

@@ -9,17 +9,19 @@ mod identify;
 
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::http::Method;
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
 use loggia_types::api::{Role, TokenScope};
 
-pub(crate) use caller::{Builder, Caller, Edge, InOrganization, InProject, Origin, Via};
+pub(crate) use caller::{Builder, Caller, Edge, InOrganization, InProject, Origin, Via, Who};
 pub(crate) use identify::{SESSION_COOKIE, hash};
 
 use crate::app::App;
 use crate::db;
 use crate::error::ApiError;
 use crate::extract::path_parameter;
+use crate::rates;
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +91,11 @@ pub(crate) async fn enforce(
         return Ok(next.run(request).await);
     };
     let (mut parts, body) = request.into_parts();
-    let origin = Origin::of(&parts);
+    let origin = Origin::of(&parts, &app.config.trusted_hops);
+    let is_counted = rates::is_counted(access, path.as_str());
+    if access == Access::Open && is_counted {
+        app.rates.count_address(origin.address, path.as_str())?;
+    }
     match access {
         Access::Open => {}
         Access::Builder => {
@@ -101,39 +107,62 @@ pub(crate) async fn enforce(
             parts.extensions.insert(Edge);
         }
         Access::Person(scope) => {
-            let caller = identify::person(&app, &parts, origin.clone()).await?;
+            let caller = person(&app, &parts, &origin, is_counted, path.as_str()).await?;
             caller.require_scope(scope)?;
             parts.extensions.insert(caller);
         }
         Access::Session => {
-            let caller = identify::person(&app, &parts, origin.clone()).await?;
+            let caller = person(&app, &parts, &origin, is_counted, path.as_str()).await?;
             caller.require_session()?;
             parts.extensions.insert(caller);
         }
         Access::Operator => {
-            let caller = identify::person(&app, &parts, origin.clone()).await?;
+            let caller = person(&app, &parts, &origin, is_counted, path.as_str()).await?;
             caller.require_operator()?;
             parts.extensions.insert(caller);
         }
         Access::Organization(permission) => {
-            let caller = identify::person(&app, &parts, origin.clone()).await?;
+            let caller = person(&app, &parts, &origin, is_counted, path.as_str()).await?;
             let slug = path_parameter(&parameters, "organization")?;
             let client = app.db().await?;
             let inside = caller.organization(&client, &slug, permission).await?;
             drop(client);
+            parts.extensions.insert(inside.caller.clone());
             parts.extensions.insert(inside);
         }
         Access::Project(permission) => {
-            let caller = identify::person(&app, &parts, origin.clone()).await?;
+            let caller = person(&app, &parts, &origin, is_counted, path.as_str()).await?;
             let slug = path_parameter(&parameters, "slug")?;
             let client = app.db().await?;
             let inside = caller.project(&client, &slug, permission).await?;
             drop(client);
+            parts.extensions.insert(inside.caller.clone());
             parts.extensions.insert(inside);
         }
     }
     parts.extensions.insert(origin);
     Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+/// The caller, whose calls are counted; and those of an address that is told nothing.
+async fn person(
+    app: &App,
+    parts: &Parts,
+    origin: &Origin,
+    is_counted: bool,
+    path: &str,
+) -> Result<Caller, ApiError> {
+    let caller = match identify::person(app, parts, origin.clone()).await {
+        Ok(caller) => caller,
+        Err(error) => {
+            app.rates.count_address(origin.address, path)?;
+            return Err(error);
+        }
+    };
+    if is_counted {
+        app.rates.count_caller(&caller)?;
+    }
+    Ok(caller)
 }
 
 /// The access of every route, by method and path as it stands in the table.

@@ -15,12 +15,16 @@ use crate::access::{self, Accesses};
 use crate::config::Config;
 use crate::db::tokens::{self, TokenKind};
 use crate::db::{self, DbError, GenericClient};
+use crate::metrics::Metrics;
+use crate::rates::Rates;
 use crate::{dns, routes};
 
 /// Cheap to clone: one handle of everything.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) config: Arc<Config>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) rates: Arc<Rates>,
     /// Who may call which route.
     pub(crate) accesses: Arc<Accesses>,
     pub(crate) pool: Pool,
@@ -54,6 +58,8 @@ impl App {
             builds: watch::Sender::new(()),
             stop,
             upload_slots: Arc::new(tokio::sync::Semaphore::new(UPLOADS_AT_ONCE)),
+            metrics: Arc::default(),
+            rates: Arc::new(Rates::new(&config.rates)),
             accesses: Arc::new(routes::table().accesses()),
             config: Arc::new(config),
         };

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use loggia_runtime::{Env, Secret};
+use loggia_runtime::{AdminListen, Env, Secret, TrustedHops};
 use loggia_storage::StoreConfig;
 use loggia_types::build::BuildLimits;
 use loggia_types::{BaseDomain, Hostname};
+
+use crate::rates::RateConfig;
 
 pub use cdn::{CdnConfig, CloudflareConfig, FastlyConfig, PathWord, ServiceUrl, VarnishConfig};
 
@@ -36,6 +38,11 @@ pub struct Config {
     /// Made valid at start, so that an installation can be set up without a person.
     pub admin_token: Option<Secret>,
     pub cdn: CdnConfig,
+    /// Metrics, for operators: it asks nobody who they are.
+    pub admin_listen: AdminListen,
+    /// Proxies in front of this api, whose `X-Forwarded-For` is believed.
+    pub trusted_hops: TrustedHops,
+    pub rates: RateConfig,
 }
 
 /// Scheme and port of the edge; the hostname in between is the project's.
@@ -105,6 +112,13 @@ impl Config {
                 .optional::<String>("LOGGIA_ADMIN_TOKEN", "a secret of at least 32 characters")
                 .map(Secret::new),
             cdn: CdnConfig::from_env(env),
+            admin_listen: env.parsed("LOGGIA_API_ADMIN_LISTEN", "127.0.0.1:3080"),
+            trusted_hops: env.optional("LOGGIA_API_TRUSTED_HOPS", "10.0.0.0/8,fd00::/8").unwrap_or_default(),
+            rates: RateConfig {
+                account: env.parsed("LOGGIA_API_RATE_PER_ACCOUNT", "3000/600"),
+                address: env.parsed("LOGGIA_API_RATE_PER_ADDRESS", "300/100"),
+                webhooks: env.parsed("LOGGIA_API_RATE_OF_WEBHOOKS", "6000/1000"),
+            },
         }
     }
 }

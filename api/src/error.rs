@@ -3,6 +3,8 @@
 //! An answer is a problem of RFC 9457; it carries a stable `code`, a sentence for a person, and the request's id. Internal causes are
 //! logged here, once, and never sent.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -21,13 +23,15 @@ pub(crate) struct ApiError {
     message: String,
     /// What of the body or the query it is about.
     field: Option<String>,
+    /// When to come again.
+    retry_after: Option<Duration>,
     /// For our log only.
     cause: Option<String>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), field: None, cause: None }
+        Self { status, code, message: message.into(), field: None, retry_after: None, cause: None }
     }
 
     pub(crate) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
@@ -73,6 +77,13 @@ impl ApiError {
 
     pub(crate) fn too_large(message: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    }
+
+    /// `what` was too much, and when there may be more.
+    pub(crate) fn too_many(code: &'static str, what: &str, wait: Duration) -> Self {
+        let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let message = format!("{what}; come again in {secs} s");
+        Self { retry_after: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, message) }
     }
 
     pub(crate) fn unavailable(
@@ -135,6 +146,9 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// Of the database or the store. They come back within seconds, or somebody has to look.
+const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
+
 /// RFC 9457, 6.1.
 const PROBLEM: &str = "application/problem+json";
 
@@ -167,8 +181,11 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     if error.status == StatusCode::UNAUTHORIZED {
         rendered.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if error.status == StatusCode::SERVICE_UNAVAILABLE {
-        rendered.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    let unavailable = (error.status == StatusCode::SERVICE_UNAVAILABLE).then_some(UNAVAILABLE_FOR);
+    if let Some(wait) = error.retry_after.or(unavailable) {
+        // Whole seconds, upwards: who comes at that time is let in.
+        let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        rendered.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(secs));
     }
     rendered
 }

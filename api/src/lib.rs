@@ -12,9 +12,13 @@ mod db;
 mod dns;
 mod error;
 mod extract;
+mod idempotency;
+mod metrics;
 mod migrate;
 mod notify;
+mod observe;
 mod ops;
+mod rates;
 mod routes;
 mod table;
 #[cfg(test)]
@@ -23,7 +27,12 @@ mod test_database;
 mod upkeep;
 mod views;
 
+use std::future::IntoFuture;
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use anyhow::Context;
+use loggia_runtime::AdminListen;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +40,7 @@ pub use config::{
     CdnConfig, CloudflareConfig, Config, FastlyConfig, PathWord, PublicUrl, ServiceUrl, VarnishConfig,
 };
 pub use migrate::run as migrate;
+pub use rates::{InvalidRate, Rate, RateConfig};
 
 /// Serves until `shutdown`, then lets running requests end.
 ///
@@ -50,6 +60,12 @@ pub async fn run_on(
     migrate::run(&config.database).await.context("bringing the database up to date")?;
     let app = app::App::new(config, shutdown.clone()).await?;
     let listen = listener.local_addr()?;
+    if let AdminListen::On(address) = app.config.admin_listen {
+        let listener = TcpListener::bind(address).await.context("LOGGIA_API_ADMIN_LISTEN")?;
+        let address = listener.local_addr()?;
+        tracing::info!(%address, "The api's metrics are at http://{address}/metrics");
+        tokio::spawn(metrics::serve(listener, app.clone(), shutdown.clone()));
+    }
     let background = [
         tokio::spawn(notify::listen(app.clone(), shutdown.clone())),
         tokio::spawn(upkeep::run(app.clone(), shutdown.clone())),
@@ -58,14 +74,25 @@ pub async fn run_on(
     tracing::info!(%listen, "The api listens on {listen}");
     let router = routes::router(app);
     let stopped = shutdown.clone();
-    axum::serve(listener, router.into_make_service_with_connect_info::<std::net::SocketAddr>())
-        .with_graceful_shutdown(async move { stopped.cancelled().await })
-        .await
-        .context("serving the api")?;
+    let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move { stopped.cancelled().await });
+    tokio::select! {
+        served = serving.into_future() => served.context("serving the api")?,
+        () = overdue(&shutdown) => tracing::warn!("Requests were cut that did not end in time"),
+    }
     for task in background {
         task.await.context("a background task of the api")?;
     }
     Ok(())
+}
+
+/// Requests that are under way when the process is told to stop have so long: an upload of a large file takes longer, and
+/// goes on where it was at the next api.
+const GRACE: Duration = Duration::from_secs(25);
+
+async fn overdue(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(GRACE).await;
 }
 
 #[cfg(test)]

@@ -18,24 +18,17 @@ use crate::app::App;
 pub(crate) const TOKEN: &str = "token";
 pub(crate) const SESSION: &str = "session";
 
-#[derive(Debug, Clone)]
-pub(crate) struct Row {
-    pub(crate) method: Method,
-    pub(crate) path: String,
-    pub(crate) access: Access,
-}
-
 /// Routes that share their limits.
 pub(crate) struct Table {
     router: Router<App>,
-    rows: Vec<Row>,
+    accesses: Vec<(Method, String, Access)>,
     paths: Paths,
     schemas: Vec<(String, RefOr<Schema>)>,
 }
 
 impl Table {
     pub(crate) fn new() -> Self {
-        Self { router: Router::new(), rows: Vec::new(), paths: Paths::new(), schemas: Vec::new() }
+        Self { router: Router::new(), accesses: Vec::new(), paths: Paths::new(), schemas: Vec::new() }
     }
 
     /// Handlers of one path: `.add(Access::Project(View), routes!(projects::get))`.
@@ -43,7 +36,7 @@ impl Table {
         self.schemas.extend(schemas);
         for (path, mut item) in paths.paths {
             for (method, operation) in operations(&mut item) {
-                self.rows.push(Row { method, path: path.clone(), access });
+                self.accesses.push((method, path.clone(), access));
                 document(operation, access);
             }
             self.router = self.router.route(&path, handler.clone());
@@ -65,7 +58,7 @@ impl Table {
 
     pub(crate) fn merge(mut self, other: Self) -> Self {
         self.router = self.router.merge(other.router);
-        self.rows.extend(other.rows);
+        self.accesses.extend(other.accesses);
         self.schemas.extend(other.schemas);
         for (path, item) in other.paths.paths {
             match self.paths.paths.get_mut(&path) {
@@ -78,12 +71,8 @@ impl Table {
         self
     }
 
-    pub(crate) fn rows(&self) -> &[Row] {
-        &self.rows
-    }
-
     pub(crate) fn accesses(&self) -> Accesses {
-        Accesses::new(self.rows.iter().map(|row| (row.method.clone(), row.path.clone(), row.access)))
+        Accesses::new(self.accesses.iter().cloned())
     }
 
     /// The routes without what surrounds all of them.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::{db, ops};
+use crate::{db, idempotency, ops};
 
 /// A dead builder's work is taken over at most this long after its lease.
 const LEASES_EVERY: Duration = Duration::from_secs(1);
@@ -37,6 +37,8 @@ async fn expire(app: &App) -> Result<(), db::DbError> {
     let client = app.db().await?;
     let uploads = db::deployments::expire_uploads(&client).await?;
     let events = db::events::prune(&client).await?;
+    db::idempotent_calls::prune(&client, idempotency::KEPT_FOR).await?;
+    app.rates.forget_idle();
     tracing::debug!(uploads, events, "Expired uploads and events");
     Ok(())
 }

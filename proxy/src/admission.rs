@@ -16,9 +16,11 @@ use subtle::ConstantTimeEq;
 
 use crate::answers::Audience;
 use crate::at_hand::Peer;
-use crate::client_address::{ClientAddress, Network, TrustedHops};
+use loggia_runtime::{ClientAddress, Network, TrustedHops};
+
 use crate::config::{CdnConfig, Protection};
 use crate::connection::counters::{Counters, count};
+use crate::country::country;
 use crate::request;
 use crate::tls::ServedName;
 use loggia_serve::pages::Page;
@@ -59,7 +61,7 @@ impl Admission {
     /// Where the visitor is, when a trusted hop says so.
     pub(crate) fn country(&self, session: &ServerSession) -> Option<CountryCode> {
         let name = self.country_header.as_ref()?;
-        self.hops.country(peer(session)?, name, &session.req_header().headers)
+        country(&self.hops, peer(session)?, name, &session.req_header().headers)
     }
 
     /// Who hears how a CDN may keep an answer: CDNs that we were told of, and whoever knows the secret.

@@ -11,9 +11,9 @@ use std::time::Instant;
 use pingora::protocols::tls::SslDigest;
 
 use crate::answers::{Audience, Fields, Hit, Question};
-use crate::client_address::ClientAddress;
 use crate::service::EdgeService;
 use crate::tls::ServedName;
+use loggia_runtime::ClientAddress;
 
 /// A GET without anything that would need more than its answer.
 #[derive(Debug, Clone, Copy)]

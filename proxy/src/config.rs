@@ -12,8 +12,7 @@ use loggia_storage::StoreConfig;
 use loggia_types::BaseDomain;
 
 use crate::access_log::AccessLogConfig;
-use crate::admin::AdminListen;
-use crate::client_address::TrustedHops;
+use loggia_runtime::{AdminListen, TrustedHops};
 
 #[derive(Debug, Clone)]
 pub struct Config {

@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::access_log::AccessLog;
-use crate::admin::{self, Admin, AdminListen};
+use loggia_runtime::AdminListen;
+
+use crate::admin::{self, Admin};
 use crate::admission::Admission;
 use crate::answers::Answers;
 use crate::bodies::Bodies;

@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
-use crate::client_address::{Network, TrustedHops};
 use crate::config::Protection;
 use crate::connection::counters::{Counters, count};
 use crate::connection::open::{OpenConnections, Ticket};
@@ -26,6 +25,7 @@ use crate::edge::Ending;
 use crate::metrics::HandshakeFailure;
 use crate::service::{EdgeService, Phases};
 use crate::tls::Certificates;
+use loggia_runtime::{Network, TrustedHops};
 
 /// Connections that the kernel holds until we take them; it caps this at `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;

@@ -17,9 +17,9 @@ use pingora::protocols::http::ServerSession;
 use crate::access_log::{AccessLog, Line};
 use crate::answers::Hit;
 use crate::at_hand::Plain;
-use crate::client_address::ClientAddress;
 use crate::metrics::{CacheResult, CutBy, MethodClass, Metrics, OriginFault};
 use crate::request;
+use loggia_runtime::ClientAddress;
 
 /// On every answer, and in the access log: what a visitor reports is found again by it.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

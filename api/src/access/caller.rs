@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
+use loggia_runtime::TrustedHops;
 use loggia_types::api::{Role, TokenScope};
 use loggia_types::{ApiTokenId, OrganizationId, OrganizationSlug, ProjectId, ProjectSlug, SessionId, UserId};
 use tower_http::request_id::RequestId;
@@ -29,12 +30,14 @@ pub(crate) struct Origin {
 const USER_AGENT_LEN_MAX: usize = 300;
 
 impl Origin {
-    pub(super) fn of(parts: &Parts) -> Self {
+    pub(super) fn of(parts: &Parts, hops: &TrustedHops) -> Self {
         let extensions = &parts.extensions;
         let request_id = extensions.get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
         let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
         Self {
-            address: extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip()),
+            address: extensions
+                .get::<ConnectInfo<SocketAddr>>()
+                .map(|info| hops.client(info.0.ip(), false, &parts.headers).ip),
             request_id: request_id.unwrap_or_default().to_owned(),
             user_agent: user_agent.unwrap_or_default().chars().take(USER_AGENT_LEN_MAX).collect(),
         }

@@ -11,11 +11,13 @@ pub(crate) mod deliveries;
 pub(crate) mod deployments;
 pub(crate) mod domains;
 pub(crate) mod events;
+pub(crate) mod idempotent_calls;
 pub(crate) mod log_lines;
 pub(crate) mod organizations;
 pub(crate) mod projects;
 pub(crate) mod routes;
 pub(crate) mod sessions;
+pub(crate) mod state;
 pub(crate) mod tokens;
 pub(crate) mod uploads;
 
@@ -67,13 +69,20 @@ impl DbError {
 
 /// The slowest statement of ours takes milliseconds; one that takes seconds holds a connection that others need.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two statements of one transaction nothing slow happens, only compressing a page's worth at most.
+const IDLE_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a request waits for a connection before it is told that we are overloaded.
 const CONNECTION_WAIT: Duration = Duration::from_secs(3);
 
 /// A pool of at most `size` connections.
 pub(crate) fn pool(config: &Config, size: usize) -> Pool {
     let mut config = config.clone();
-    config.options(format!("-c statement_timeout={}", STATEMENT_TIMEOUT.as_millis()));
+    // A transaction that waits for us holds what others wait for.
+    config.options(format!(
+        "-c statement_timeout={0} -c lock_timeout={0} -c idle_in_transaction_session_timeout={1}",
+        STATEMENT_TIMEOUT.as_millis(),
+        IDLE_TRANSACTION_TIMEOUT.as_millis(),
+    ));
     config.application_name("loggia-api");
     let manager =
         Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });

@@ -22,11 +22,13 @@ async fn every_statement_prepares_against_the_schema() {
         ("deployments", super::deployments::ALL),
         ("domains", super::domains::ALL),
         ("events", super::events::ALL),
+        ("idempotent_calls", super::idempotent_calls::ALL),
         ("log_lines", super::log_lines::ALL),
         ("organizations", super::organizations::ALL),
         ("projects", super::projects::ALL),
         ("routes", super::routes::ALL),
         ("sessions", super::sessions::ALL),
+        ("state", super::state::ALL),
         ("tokens", super::tokens::ALL),
         ("uploads", super::uploads::ALL),
     ];

@@ -13,9 +13,10 @@ mod purges;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
-use axum::middleware;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use loggia_types::api::TokenScope;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::timeout::TimeoutLayer;
@@ -26,11 +27,12 @@ use crate::access::{self, Access, Permission};
 use crate::app::App;
 use crate::error::{self, ApiError};
 use crate::table::Table;
+use crate::{idempotency, observe};
 
 /// Nothing that people send as JSON comes near it.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// 100,000 files at up to 1,100 bytes a row, and some air.
-const FILE_LIST_BYTES_MAX: usize = 128 * 1024 * 1024;
+pub(crate) const FILE_LIST_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// GitHub sends at most 25 MB (docs.github.com, «Webhook events and payloads»).
 const WEBHOOK_BYTES_MAX: usize = 25 * 1024 * 1024;
 /// Longer than any statement may take; uploads and streams are exempt.
@@ -95,10 +97,24 @@ pub(crate) fn table() -> Table {
     quick.merge(patient)
 }
 
+/// A request's id goes into logs and answers: one from outside is kept if it could be ours.
+async fn drop_odd_request_id(mut request: Request, next: Next) -> Response {
+    const NAME: &str = "x-request-id";
+    let is_fine = |id: &HeaderValue| {
+        let id = id.as_bytes();
+        (8..=64).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+    };
+    if request.headers().get(NAME).is_some_and(|id| !is_fine(id)) {
+        request.headers_mut().remove(NAME);
+    }
+    next.run(request).await
+}
+
 pub(crate) fn router(app: App) -> Router {
     table()
         .into_router()
         // Around each route: once it is known which one it is, and before its body is read.
+        .route_layer(middleware::from_fn_with_state(app.clone(), idempotency::remember))
         .route_layer(middleware::from_fn_with_state(app.clone(), access::enforce))
         .fallback(|| async { ApiError::not_found("such address in this api") })
         .method_not_allowed_fallback(|| async {
@@ -106,7 +122,9 @@ pub(crate) fn router(app: App) -> Router {
             ApiError::rejection(status, "method_not_allowed", "this address takes other methods".to_owned())
         })
         .layer(middleware::from_fn(error::render))
+        .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(middleware::from_fn(drop_odd_request_id))
         .with_state(app)
 }

@@ -9,8 +9,10 @@ mod deployments;
 mod domains;
 mod edges;
 mod fake_cdn;
+mod platform;
 mod projects;
 mod purges;
+mod walk;
 mod webhooks;
 mod world;
 

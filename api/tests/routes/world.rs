@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use loggia_api::{CdnConfig, Config};
+use loggia_api::{CdnConfig, Config, RateConfig};
 use loggia_client::{ApiClient, BuilderClient, EdgeClient};
-use loggia_runtime::Secret;
+use loggia_runtime::{AdminListen, Secret, TrustedHops};
 use loggia_storage::embedded::{EmbeddedS3, EmbeddedS3Config};
 use loggia_storage::{Store, StoreConfig};
 use loggia_types::api::{CreateProject, CreatedProject, Role, TokenScope};
@@ -88,6 +88,13 @@ impl World {
             edge_token: Secret::new(EDGE),
             admin_token: Some(Secret::new(ADMIN)),
             cdn: CdnConfig::default(),
+            admin_listen: AdminListen::Off,
+            trusted_hops: TrustedHops::default(),
+            rates: RateConfig {
+                account: "600000/10000".parse().unwrap(),
+                address: "600000/10000".parse().unwrap(),
+                webhooks: "600000/10000".parse().unwrap(),
+            },
         };
         change(&mut config);
         let stop = CancellationToken::new();

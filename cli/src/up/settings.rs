@@ -62,6 +62,7 @@ impl Settings<'_> {
             ("LOGGIA_PROXY_LISTEN", format!("0.0.0.0:{http}")),
             // Any free port, which the log names: a second installation must not fail for it.
             ("LOGGIA_PROXY_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+            ("LOGGIA_API_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
             ("LOGGIA_S3_BUCKET", BUCKET.to_owned()),
         ];
         for (name, value) in defaults {

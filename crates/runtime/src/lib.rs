@@ -1,11 +1,15 @@
 //! What every Loggia process does around its work: configuration, logging, shutdown, the service manager.
 
+pub mod admin;
+pub mod client_address;
 pub mod config;
 pub mod logging;
 pub mod secret;
 pub mod shutdown;
 pub mod systemd;
 
+pub use admin::AdminListen;
+pub use client_address::{ClientAddress, Network, TrustedHops};
 pub use config::Env;
 pub use secret::Secret;
 

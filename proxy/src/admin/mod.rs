@@ -5,8 +5,6 @@
 mod ready;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,24 +37,6 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Out of file descriptors, usually.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Where operators ask, or `off`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AdminListen {
-    Off,
-    On(SocketAddr),
-}
-
-impl FromStr for AdminListen {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "off" => Ok(Self::Off),
-            address => address.parse().map(Self::On).map_err(|_| "neither an address with a port nor off"),
-        }
-    }
-}
 
 /// What is looked at when somebody asks.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::client_address::Network;
+use loggia_runtime::Network;
 
 #[derive(Debug)]
 pub(crate) struct OpenConnections {

@@ -4,13 +4,12 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use ipnet::IpNet;
-use loggia_types::CountryCode;
 
 /// The client of a request, as far as we can know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ClientAddress {
+pub struct ClientAddress {
     pub ip: IpAddr,
     /// Whether the client's own connection is encrypted: ours, or the one to a trusted hop.
     pub is_https: bool,
@@ -19,10 +18,10 @@ pub(crate) struct ClientAddress {
 /// What counts as one client: an IPv4 address, or the /64 that an IPv6 site gets at least (RFC 6177), in which a
 /// client takes any address that it likes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Network(IpAddr);
+pub struct Network(IpAddr);
 
 impl Network {
-    pub(crate) fn of(ip: IpAddr) -> Self {
+    pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             IpAddr::V6(ip) => Self(IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64))),
             ip => Self(ip),
@@ -30,7 +29,7 @@ impl Network {
     }
 }
 
-/// Proxies in front of the edge, whose `X-Forwarded-*` are believed. From anybody else they mean nothing.
+/// Proxies in front of a process, whose `X-Forwarded-*` are believed. From anybody else they mean nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedHops(Vec<IpNet>);
 
@@ -60,12 +59,12 @@ impl fmt::Display for TrustedHops {
 }
 
 impl TrustedHops {
-    pub(crate) fn contains(&self, ip: IpAddr) -> bool {
+    pub fn contains(&self, ip: IpAddr) -> bool {
         self.0.iter().any(|hop| hop.contains(&ip.to_canonical()))
     }
 
     /// The client of a request that came from `peer`, over TLS or not.
-    pub(crate) fn client(&self, peer: IpAddr, is_tls: bool, headers: &HeaderMap) -> ClientAddress {
+    pub fn client(&self, peer: IpAddr, is_tls: bool, headers: &HeaderMap) -> ClientAddress {
         let peer = peer.to_canonical();
         if !self.contains(peer) {
             return ClientAddress { ip: peer, is_https: is_tls };
@@ -75,7 +74,7 @@ impl TrustedHops {
     }
 
     /// The client of a request that a hop passed on, with the lines of `X-Forwarded-For` and `X-Forwarded-Proto`.
-    pub(crate) fn client_of_hop<'h>(
+    pub fn client_of_hop<'h>(
         &self,
         peer: IpAddr,
         is_tls: bool,
@@ -85,19 +84,6 @@ impl TrustedHops {
         let is_https =
             items(forwarded_proto).next().map_or(is_tls, |proto| proto.eq_ignore_ascii_case("https"));
         ClientAddress { ip: self.forwarded(peer, forwarded_for), is_https }
-    }
-
-    /// The country that a trusted hop names. Two lines of the header are one that the hop passed on without looking.
-    pub(crate) fn country(
-        &self,
-        peer: IpAddr,
-        name: &HeaderName,
-        headers: &HeaderMap,
-    ) -> Option<CountryCode> {
-        let mut lines = headers.get_all(name).into_iter();
-        let (line, second) = (lines.next()?, lines.next());
-        let is_believed = second.is_none() && self.contains(peer);
-        is_believed.then(|| line.to_str().ok()?.trim().parse().ok()).flatten()
     }
 
     /// Each hop appends whom it heard, so what stands left of an address that we don't trust is that one's claim.
@@ -154,7 +140,7 @@ mod tests {
     fn the_scheme_is_ours_or_the_hops() {
         let hops: TrustedHops = "10.0.0.0/8".parse().expect("valid");
         let headers = HeaderMap::from_iter([(
-            HeaderName::from_static("x-forwarded-proto"),
+            http::HeaderName::from_static("x-forwarded-proto"),
             http::HeaderValue::from_static("http, HTTPS"),
         )]);
         let is_https =
@@ -162,31 +148,6 @@ mod tests {
         assert!(is_https("10.0.0.1", false));
         assert!(!is_https("203.0.113.9", false));
         assert!(is_https("203.0.113.9", true));
-    }
-
-    #[test]
-    fn a_country_is_two_letters_that_a_trusted_hop_names_once() {
-        let hops: TrustedHops = "10.0.0.0/8".parse().expect("valid");
-        let name = HeaderName::from_static("cf-ipcountry");
-        let cases: &[(&str, &[&str], Option<&str>)] = &[
-            ("10.0.0.1", &["DE"], Some("DE")),
-            ("::ffff:10.0.0.1", &[" de "], Some("DE")),
-            ("203.0.113.9", &["DE"], None),
-            ("10.0.0.1", &[], None),
-            ("10.0.0.1", &[""], None),
-            ("10.0.0.1", &["T1"], None),
-            ("10.0.0.1", &["DEU"], None),
-            ("10.0.0.1", &["DE, FR"], None),
-            ("10.0.0.1", &["DE", "FR"], None),
-        ];
-        for (peer, lines, expected) in cases {
-            let mut headers = HeaderMap::new();
-            for line in *lines {
-                headers.append(&name, line.parse().expect("a value"));
-            }
-            let country = hops.country(peer.parse().expect("an address"), &name, &headers);
-            assert_eq!(country.as_ref().map(CountryCode::as_str), *expected, "{peer} {lines:?}");
-        }
     }
 
     #[test]
