@@ -53,6 +53,7 @@ pub(crate) async fn list(
     Ok(axum::Json(Page { items, next }))
 }
 
+/// A deployment.
 #[utoipa::path(get, path = "/api/v1/projects/{slug}/deployments/{id}", tag = "Deployments",
     params(("slug" = ProjectSlug, Path), ("id" = DeploymentId, Path)), responses((status = 200, body = Deployment)))]
 pub(crate) async fn get(

@@ -27,6 +27,7 @@ pub(crate) struct DomainPath {
     id: DomainId,
 }
 
+/// The domains of a project.
 #[utoipa::path(get, path = "/api/v1/projects/{slug}/domains", tag = "Domains",
     params(("slug" = ProjectSlug, Path)), responses((status = 200, body = Page<Domain>)))]
 pub(crate) async fn list(
@@ -120,6 +121,7 @@ async fn publish(db: &impl GenericClient, project: &ProjectRow, domain: &Hostnam
     Ok(())
 }
 
+/// Takes a domain off the project.
 #[utoipa::path(delete, path = "/api/v1/projects/{slug}/domains/{id}", tag = "Domains",
     params(("slug" = ProjectSlug, Path), ("id" = DomainId, Path)), responses((status = 204)))]
 pub(crate) async fn remove(

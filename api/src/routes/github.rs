@@ -62,6 +62,7 @@ struct Author {
     name: String,
 }
 
+/// Takes what GitHub delivers.
 #[utoipa::path(post, path = "/api/v1/webhooks/github", tag = "Webhooks", request_body = serde_json::Value,
     responses((status = 200, body = WebhookAnswer), (status = 202, body = WebhookAnswer),
               (status = 401, description = "No project of this repository has this signature")))]

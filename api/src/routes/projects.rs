@@ -144,6 +144,7 @@ fn summary(app: &App, row: &ProjectRow) -> serde_json::Value {
     db::to_json(&views::project(&app.config, row.clone()))
 }
 
+/// A project.
 #[utoipa::path(get, path = "/api/v1/projects/{slug}", tag = "Projects", params(("slug" = ProjectSlug, Path)),
     responses((status = 200, body = Project)))]
 pub(crate) async fn get(inside: InProject, State(app): State<App>) -> axum::Json<Project> {
