@@ -392,6 +392,24 @@ create table mail_outbox (
     send_after  timestamptz not null default now(),
     created_at  timestamptz not null default now(),
     sent_at     timestamptz,
-    last_error  text
+    last_error  text,
+    kind        text not null default '',
+    -- What it is about, and to whom: nobody gets two mails about one event.
+    event       text,
+    -- Where the reader says that this was the last one.
+    unsubscribe text,
+    given_up_at timestamptz,
+    constraint mail_outbox_once unique (event)
 );
-create index mail_outbox_waiting on mail_outbox (send_after) where sent_at is null;
+create index mail_outbox_waiting on mail_outbox (send_after, mail_id) where sent_at is null and given_up_at is null;
+
+-- What a person wants mail about. Who has no row wants all of it; mail about the safety of an account is always sent.
+create table mail_preferences (
+    user_id              text primary key references users on delete cascade,
+    deployment_failed    boolean not null default true,
+    deployment_recovered boolean not null default true,
+    domain_lost          boolean not null default true,
+    -- In the link at the end of a mail: it opens this row and nothing else.
+    unsubscribe_token    text not null default replace(gen_random_uuid()::text, '-', ''),
+    constraint mail_preferences_token_is_unique unique (unsubscribe_token)
+);

@@ -15,6 +15,7 @@ use crate::access::{self, Accesses};
 use crate::config::Config;
 use crate::db::tokens::{self, TokenKind};
 use crate::db::{self, DbError, GenericClient};
+use crate::mail::transport::Transport;
 use crate::metrics::Metrics;
 use crate::rates::Rates;
 use crate::{dns, routes};
@@ -23,6 +24,10 @@ use crate::{dns, routes};
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) config: Arc<Config>,
+    /// The way out for mail.
+    pub(crate) mail: Arc<Transport>,
+    /// Changes whenever a mail was queued.
+    pub(crate) mails: watch::Sender<()>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) rates: Arc<Rates>,
     /// Who may call which route.
@@ -58,6 +63,8 @@ impl App {
             builds: watch::Sender::new(()),
             stop,
             upload_slots: Arc::new(tokio::sync::Semaphore::new(UPLOADS_AT_ONCE)),
+            mail: Arc::new(Transport::new(&config.mail)?),
+            mails: watch::Sender::new(()),
             metrics: Arc::default(),
             rates: Arc::new(Rates::new(&config.rates)),
             accesses: Arc::new(routes::table().accesses()),

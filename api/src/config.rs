@@ -1,6 +1,7 @@
 //! What the api has to be told.
 
 mod cdn;
+pub(crate) mod mail;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use loggia_types::{BaseDomain, Hostname};
 use crate::rates::RateConfig;
 
 pub use cdn::{CdnConfig, CloudflareConfig, FastlyConfig, PathWord, ServiceUrl, VarnishConfig};
+pub use mail::{InvalidMailWay, MailConfig, MailWay};
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -43,6 +45,7 @@ pub struct Config {
     /// Proxies in front of this api, whose `X-Forwarded-For` is believed.
     pub trusted_hops: TrustedHops,
     pub rates: RateConfig,
+    pub mail: MailConfig,
 }
 
 /// Scheme and port of the edge; the hostname in between is the project's.
@@ -112,6 +115,7 @@ impl Config {
                 .optional::<String>("LOGGIA_ADMIN_TOKEN", "a secret of at least 32 characters")
                 .map(Secret::new),
             cdn: CdnConfig::from_env(env),
+            mail: MailConfig::from_env(env),
             admin_listen: env.parsed("LOGGIA_API_ADMIN_LISTEN", "127.0.0.1:3080"),
             trusted_hops: env.optional("LOGGIA_API_TRUSTED_HOPS", "10.0.0.0/8,fd00::/8").unwrap_or_default(),
             rates: RateConfig {

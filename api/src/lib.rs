@@ -13,6 +13,7 @@ mod dns;
 mod error;
 mod extract;
 mod idempotency;
+mod mail;
 mod metrics;
 mod migrate;
 mod notify;
@@ -37,7 +38,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{
-    CdnConfig, CloudflareConfig, Config, FastlyConfig, PathWord, PublicUrl, ServiceUrl, VarnishConfig,
+    CdnConfig, CloudflareConfig, Config, FastlyConfig, InvalidMailWay, MailConfig, MailWay, PathWord,
+    PublicUrl, ServiceUrl, VarnishConfig,
 };
 pub use migrate::run as migrate;
 pub use rates::{InvalidRate, Rate, RateConfig};
@@ -69,6 +71,7 @@ pub async fn run_on(
     let background = [
         tokio::spawn(notify::listen(app.clone(), shutdown.clone())),
         tokio::spawn(upkeep::run(app.clone(), shutdown.clone())),
+        tokio::spawn(mail::outbox::run(app.clone(), shutdown.clone())),
         tokio::spawn(cdn::run(app.clone(), shutdown.clone())),
     ];
     tracing::info!(%listen, "The api listens on {listen}");

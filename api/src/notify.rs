@@ -32,7 +32,7 @@ async fn follow(app: &App) -> Result<(), tokio_postgres::Error> {
     let (client, mut connection) = app.config.database.connect(NoTls).await?;
     let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
     // The connection makes progress only while its messages are read.
-    let listening = client.batch_execute("listen loggia_events; listen loggia_builds");
+    let listening = client.batch_execute("listen loggia_events; listen loggia_builds; listen loggia_mail");
     tokio::pin!(listening);
     let mut ready = false;
     loop {
@@ -43,10 +43,12 @@ async fn follow(app: &App) -> Result<(), tokio_postgres::Error> {
                 // Whatever was committed while nobody listened.
                 app.events.send_replace(());
                 app.builds.send_replace(());
+                app.mails.send_replace(());
             }
             message = messages.next() => match message {
                 Some(Ok(AsyncMessage::Notification(notification))) => match notification.channel() {
                     "loggia_events" => { app.events.send_replace(()); }
+                    "loggia_mail" => { app.mails.send_replace(()); }
                     _ => { app.builds.send_replace(()); }
                 },
                 Some(Ok(_)) => {}

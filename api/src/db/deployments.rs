@@ -167,6 +167,16 @@ statements! {
         select d.project_id, d.alias, p.slug from deployments d join projects p on p.project_id = d.project_id
         where d.deployment_id = $1";
 
+    /// The build for the same alias that was asked for before this one, if it ended.
+    FIND_TOLD = "
+        select d.project_id, p.slug, d.branch, d.commit_sha, d.message, d.alias = 'production' as is_production,
+               coalesce((select before.state = 'failed' from deployments before
+                         where before.project_id = d.project_id and before.alias = d.alias
+                           and before.push_sequence < d.push_sequence and before.state in ('ready', 'failed')
+                         order by before.push_sequence desc limit 1), false) as follows_failure
+        from deployments d join projects p on p.project_id = d.project_id
+        where d.deployment_id = $1";
+
     FIND_BY_COMMIT = "
         select deployment_id, before_sha from deployments
         where project_id = $1 and branch = $2 and commit_sha = $3 and source = 'git'
@@ -257,6 +267,35 @@ pub(crate) async fn find(
 ) -> Result<Option<DeploymentRow>, DbError> {
     let row = db.query_opt(&db.prepare_cached(FIND).await?, &[&project_id.as_str(), &id.as_str()]).await?;
     row.as_ref().map(DeploymentRow::from_row).transpose()
+}
+
+/// What a mail says about a deployment.
+#[derive(Debug, Clone)]
+pub(crate) struct ToldRow {
+    pub(crate) project_id: ProjectId,
+    pub(crate) slug: ProjectSlug,
+    pub(crate) branch: Option<BranchName>,
+    pub(crate) commit: Option<CommitSha>,
+    pub(crate) message: String,
+    pub(crate) is_production: bool,
+    /// The one before it failed.
+    pub(crate) follows_failure: bool,
+}
+
+pub(crate) async fn find_told(db: &impl GenericClient, id: DeploymentId) -> Result<Option<ToldRow>, DbError> {
+    let row = db.query_opt(&db.prepare_cached(FIND_TOLD).await?, &[&id.as_str()]).await?;
+    row.map(|row| {
+        Ok(ToldRow {
+            project_id: text(&row, "project_id")?,
+            slug: text(&row, "slug")?,
+            branch: optional_text(&row, "branch")?,
+            commit: optional_text(&row, "commit_sha")?,
+            message: row.try_get("message")?,
+            is_production: row.try_get("is_production")?,
+            follows_failure: row.try_get("follows_failure")?,
+        })
+    })
+    .transpose()
 }
 
 /// What a deployment is made for.

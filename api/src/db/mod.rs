@@ -13,6 +13,8 @@ pub(crate) mod domains;
 pub(crate) mod events;
 pub(crate) mod idempotent_calls;
 pub(crate) mod log_lines;
+pub(crate) mod mail_preferences;
+pub(crate) mod mails;
 pub(crate) mod organizations;
 pub(crate) mod projects;
 pub(crate) mod routes;

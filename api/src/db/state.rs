@@ -18,9 +18,9 @@ statements! {
                (select count(*) from builds where state = 'claimed') as builds_running,
                (select coalesce(extract(epoch from now() - min(created_at)), 0)::bigint
                 from builds where state = 'queued') as oldest_build_secs,
-               (select count(*) from mail_outbox where sent_at is null) as mails_waiting,
+               (select count(*) from mail_outbox where sent_at is null and given_up_at is null) as mails_waiting,
                (select coalesce(extract(epoch from now() - min(created_at)), 0)::bigint
-                from mail_outbox where sent_at is null) as oldest_mail_secs,
+                from mail_outbox where sent_at is null and given_up_at is null) as oldest_mail_secs,
                (select coalesce(max(position), 0) from events) as event_position";
 }
 

@@ -24,6 +24,8 @@ async fn every_statement_prepares_against_the_schema() {
         ("events", super::events::ALL),
         ("idempotent_calls", super::idempotent_calls::ALL),
         ("log_lines", super::log_lines::ALL),
+        ("mail_preferences", super::mail_preferences::ALL),
+        ("mails", super::mails::ALL),
         ("organizations", super::organizations::ALL),
         ("projects", super::projects::ALL),
         ("routes", super::routes::ALL),

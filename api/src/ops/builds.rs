@@ -14,6 +14,7 @@ use crate::db::builds::{ClaimedRow, HeldRow};
 use crate::db::deployments::State;
 use crate::db::{self, DbError, GenericClient};
 use crate::error::ApiError;
+use crate::mail::notices;
 use crate::ops;
 
 /// The first try and two more: a fault that outlives them needs a person.
@@ -113,9 +114,10 @@ pub(crate) async fn report(app: &App, id: BuildId, report: BuildReport) -> Resul
             let switch = StepTiming { step: Step::Switch, millis: millis(Timestamp::now().since(received)) };
             db::deployments::add_timing(&transaction, id, switch).await?;
             ops::deployments::advance_alias(app, &transaction, id).await?;
+            notices::deployment_ready(app, &transaction, id).await?;
         }
-        Outcome::Failed(failure) => fail(&transaction, held, failure, &report.timings).await?,
-        Outcome::Fault { message } => give_back(&transaction, id, held, message).await?,
+        Outcome::Failed(failure) => fail(app, &transaction, held, failure, &report.timings).await?,
+        Outcome::Fault { message } => give_back(app, &transaction, id, held, message).await?,
         Outcome::Released => {
             db::deployments::set_state(&transaction, held.deployment_id, State::Pending).await?;
             db::builds::requeue(&transaction, id, 0, 0.0).await?;
@@ -131,7 +133,7 @@ pub(crate) async fn take_back_expired(app: &App) -> Result<(), DbError> {
     let transaction = client.transaction().await?;
     for (id, held) in db::builds::list_expired(&transaction).await? {
         tracing::warn!(build.id = %id, "The builder of {id} is silent, the build goes to another");
-        give_back(&transaction, id, held, SILENT).await?;
+        give_back(app, &transaction, id, held, SILENT).await?;
     }
     transaction.commit().await?;
     Ok(())
@@ -139,6 +141,7 @@ pub(crate) async fn take_back_expired(app: &App) -> Result<(), DbError> {
 
 /// After a fault of ours: back into the queue, or failed once the tries are used up.
 async fn give_back(
+    app: &App,
     db: &impl GenericClient,
     id: BuildId,
     held: HeldRow,
@@ -159,19 +162,21 @@ async fn give_back(
         exit_code: None,
         log_tail: Vec::new(),
     };
-    fail(db, held, &failure, &[]).await
+    fail(app, db, held, &failure, &[]).await
 }
 
 const SILENT: &str = "its builder stopped answering";
 
 async fn fail(
+    app: &App,
     db: &impl GenericClient,
     held: HeldRow,
     failure: &BuildFailure,
     timings: &[StepTiming],
 ) -> Result<(), DbError> {
     db::deployments::mark_failed(db, held.deployment_id, failure, timings).await?;
-    db::builds::mark_done(db, held.deployment_id).await
+    db::builds::mark_done(db, held.deployment_id).await?;
+    notices::deployment_failed(app, db, held.deployment_id, failure).await
 }
 
 /// Whether the holder may still write to the log.

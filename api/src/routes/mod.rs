@@ -6,6 +6,7 @@ mod domains;
 mod github;
 mod health;
 mod internal;
+mod notifications;
 mod openapi;
 mod projects;
 mod purges;
@@ -61,6 +62,9 @@ pub(crate) fn table() -> Table {
         .add(Project(Manage), routes!(domains::add))
         .add(Project(Manage), routes!(domains::remove))
         .add(Project(Manage), routes!(domains::verify))
+        .add(Open, routes!(notifications::page, notifications::unsubscribe))
+        .add(Person(TokenScope::Read), routes!(notifications::get))
+        .add(Person(TokenScope::Admin), routes!(notifications::set))
         .add(Operator, routes!(cdn::list))
         .add(Edge, routes!(internal::route))
         .add(Builder, routes!(internal::heartbeat))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use loggia_api::{CdnConfig, Config, RateConfig};
+use loggia_api::{CdnConfig, Config, MailConfig, MailWay, RateConfig};
 use loggia_client::{ApiClient, BuilderClient, EdgeClient};
 use loggia_runtime::{AdminListen, Secret, TrustedHops};
 use loggia_storage::embedded::{EmbeddedS3, EmbeddedS3Config};
@@ -88,6 +88,10 @@ impl World {
             edge_token: Secret::new(EDGE),
             admin_token: Some(Secret::new(ADMIN)),
             cdn: CdnConfig::default(),
+            mail: MailConfig {
+                way: MailWay::Folder(folder.path().join("mail")),
+                from: "Loggia <loggia@localhost>".parse().unwrap(),
+            },
             admin_listen: AdminListen::Off,
             trusted_hops: TrustedHops::default(),
             rates: RateConfig {

@@ -63,6 +63,8 @@ impl Settings<'_> {
             // Any free port, which the log names: a second installation must not fail for it.
             ("LOGGIA_PROXY_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
             ("LOGGIA_API_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+            // Until there is a mail server to send them to.
+            ("LOGGIA_MAIL_URL", format!("file://{}", folder("mail")?)),
             ("LOGGIA_S3_BUCKET", BUCKET.to_owned()),
         ];
         for (name, value) in defaults {

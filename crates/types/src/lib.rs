@@ -12,6 +12,7 @@ pub mod api;
 pub mod build;
 pub mod content_hash;
 pub mod country;
+pub mod email;
 pub mod event;
 pub mod fingerprint;
 pub mod git;
@@ -33,6 +34,7 @@ pub mod timestamp;
 pub use alias::AliasLabel;
 pub use content_hash::ContentHash;
 pub use country::CountryCode;
+pub use email::EmailAddress;
 pub use git::{BranchName, CommitSha, RepositoryUrl};
 pub use hostname::{BaseDomain, Hostname};
 pub use id::{

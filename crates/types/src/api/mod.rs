@@ -1,9 +1,11 @@
 //! The shapes of the public REST API (`/api/v1`), shared by the server, the CLI and the tests.
 
 mod error;
+mod notifications;
 mod roles;
 
 pub use error::ErrorBody;
+pub use notifications::Notifications;
 pub use roles::{Role, TokenScope};
 
 use serde::{Deserialize, Serialize};
