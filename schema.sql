@@ -14,6 +14,7 @@ create table users (
     disabled_at   timestamptz,
     -- Of the whole installation: sees every organization. The first person is one.
     is_operator   boolean not null default false,
+    email_verified_at timestamptz,
     constraint users_email_is_unique unique (email)
 );
 
@@ -51,9 +52,93 @@ create table sessions (
     address     inet,
     -- How a session is named when one ends it.
     session_id  text not null check (length(session_id) = 16),
+    -- When a password or a provider vouched for the person last.
+    authenticated_at timestamptz not null default now(),
     constraint sessions_id_is_unique unique (session_id)
 );
 create index sessions_by_user on sessions (user_id);
+
+-- Links in mails, and what lies between a password and its second factor: good once, for a while.
+create table one_time_tokens (
+    token_hash bytea primary key check (length(token_hash) = 32),
+    purpose    text not null constraint one_time_tokens_purpose_is_known
+               check (purpose in ('password_reset', 'email_change', 'sign_up', 'second_factor')),
+    user_id    text references users on delete cascade,
+    -- The address that the link proves.
+    email      text,
+    -- of a sign-up: name, password_hash
+    details    jsonb not null default '{}',
+    created_at timestamptz not null default now(),
+    expires_at timestamptz not null
+);
+create index one_time_tokens_by_expiry on one_time_tokens (expires_at);
+
+-- Time-based codes (RFC 6238). The secret is sealed with a key that is not here.
+create table two_factors (
+    user_id      text primary key references users on delete cascade,
+    sealed       bytea not null,
+    key_id       text not null,
+    -- The step of the last code: none is taken twice.
+    last_step    bigint not null default 0,
+    created_at   timestamptz not null default now(),
+    -- Null until the first code showed that the secret arrived.
+    confirmed_at timestamptz
+);
+
+-- For when the device with the codes is lost. A code that was used is deleted.
+create table recovery_codes (
+    user_id   text not null references users on delete cascade,
+    code_hash bytea not null check (length(code_hash) = 32),
+    primary key (user_id, code_hash)
+);
+
+-- Wrong tries, by what was tried from where, for accounts that exist and for those that don't.
+create table failed_attempts (
+    subject_hash   bytea primary key check (length(subject_hash) = 32),
+    failures       integer not null,
+    last_failed_at timestamptz not null,
+    blocked_until  timestamptz
+);
+
+-- Accounts elsewhere that open an account here: by the provider's own id of them, never by a mail address.
+create table identities (
+    provider   text not null,
+    subject    text not null,
+    user_id    text not null references users on delete cascade,
+    -- How the provider calls it, for people to recognise.
+    name       text not null default '',
+    created_at timestamptz not null default now(),
+    primary key (provider, subject),
+    constraint identities_one_of_each_provider unique (user_id, provider)
+);
+
+-- A visit to a provider that is under way, bound to the browser that began it.
+create table oauth_states (
+    state_hash   bytea primary key check (length(state_hash) = 32),
+    browser_hash bytea not null check (length(browser_hash) = 32),
+    provider     text not null,
+    verifier     text not null,
+    nonce        text not null,
+    return_to    text not null,
+    -- Who links the account; null for signing in.
+    user_id      text references users on delete cascade,
+    expires_at   timestamptz not null
+);
+
+-- A program that waits for its person to let it in from a browser (RFC 8628).
+create table device_codes (
+    device_hash  bytea primary key check (length(device_hash) = 32),
+    user_code    text not null,
+    client       text not null,
+    scope        text not null constraint device_codes_scope_is_known check (scope in ('read', 'deploy', 'admin')),
+    state        text not null default 'pending' constraint device_codes_state_is_known
+                 check (state in ('pending', 'approved', 'denied')),
+    user_id      text references users on delete cascade,
+    address      inet,
+    expires_at   timestamptz not null,
+    last_poll_at timestamptz,
+    constraint device_codes_user_code_is_unique unique (user_code)
+);
 
 -- ── Projects ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -15,7 +15,7 @@ use axum::response::Response;
 use loggia_types::api::{Role, TokenScope};
 
 pub(crate) use caller::{Builder, Caller, Edge, InOrganization, InProject, Origin, Via, Who};
-pub(crate) use identify::{SESSION_COOKIE, hash};
+pub(crate) use identify::{SESSION_COOKIE, cookie, hash};
 
 use crate::app::App;
 use crate::db;

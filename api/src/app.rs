@@ -18,12 +18,14 @@ use crate::db::{self, DbError, GenericClient};
 use crate::mail::transport::Transport;
 use crate::metrics::Metrics;
 use crate::rates::Rates;
+use crate::vault::Vault;
 use crate::{dns, routes};
 
 /// Cheap to clone: one handle of everything.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) config: Arc<Config>,
+    pub(crate) vault: Arc<Vault>,
     /// The way out for mail.
     pub(crate) mail: Arc<Transport>,
     /// Changes whenever a mail was queued.
@@ -63,6 +65,7 @@ impl App {
             builds: watch::Sender::new(()),
             stop,
             upload_slots: Arc::new(tokio::sync::Semaphore::new(UPLOADS_AT_ONCE)),
+            vault: Arc::new(Vault::new(config.secrets.clone())),
             mail: Arc::new(Transport::new(&config.mail)?),
             mails: watch::Sender::new(()),
             metrics: Arc::default(),

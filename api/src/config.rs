@@ -2,6 +2,7 @@
 
 mod cdn;
 pub(crate) mod mail;
+mod people;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,8 +15,11 @@ use loggia_types::build::BuildLimits;
 use loggia_types::{BaseDomain, Hostname};
 
 use crate::rates::RateConfig;
+use crate::vault::KeyRing;
 
 pub use cdn::{CdnConfig, CloudflareConfig, FastlyConfig, PathWord, ServiceUrl, VarnishConfig};
+pub use people::{InvalidSignUpMode, SignUpMode};
+
 pub use mail::{InvalidMailWay, MailConfig, MailWay};
 
 #[derive(Debug, Clone)]
@@ -46,6 +50,11 @@ pub struct Config {
     pub trusted_hops: TrustedHops,
     pub rates: RateConfig,
     pub mail: MailConfig,
+    /// Seals what is secret in the database.
+    pub secrets: KeyRing,
+    /// Makes the first person, once.
+    pub setup_token: Option<Secret>,
+    pub sign_up: SignUpMode,
 }
 
 /// Scheme and port of the edge; the hostname in between is the project's.
@@ -116,6 +125,11 @@ impl Config {
                 .map(Secret::new),
             cdn: CdnConfig::from_env(env),
             mail: MailConfig::from_env(env),
+            secrets: people::secrets(env),
+            setup_token: env
+                .optional::<String>("LOGGIA_SETUP_TOKEN", "a secret of at least 32 characters")
+                .map(Secret::new),
+            sign_up: env.parsed("LOGGIA_SIGN_UP", "invite"),
             admin_listen: env.parsed("LOGGIA_API_ADMIN_LISTEN", "127.0.0.1:3080"),
             trusted_hops: env.optional("LOGGIA_API_TRUSTED_HOPS", "10.0.0.0/8,fd00::/8").unwrap_or_default(),
             rates: RateConfig {

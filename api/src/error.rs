@@ -42,6 +42,10 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
     }
 
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
     pub(crate) fn token_expired() -> Self {
         let message = "this token has expired; make a new one";
         Self::new(StatusCode::UNAUTHORIZED, "token_expired", message)

@@ -5,6 +5,7 @@
 
 mod access;
 mod app;
+mod attempts;
 mod audit;
 mod cdn;
 mod config;
@@ -19,6 +20,7 @@ mod migrate;
 mod notify;
 mod observe;
 mod ops;
+mod passwords;
 mod rates;
 mod routes;
 mod table;
@@ -26,6 +28,7 @@ mod table;
 #[path = "../tests/routes/database.rs"]
 mod test_database;
 mod upkeep;
+mod vault;
 mod views;
 
 use std::future::IntoFuture;
@@ -38,11 +41,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{
-    CdnConfig, CloudflareConfig, Config, FastlyConfig, InvalidMailWay, MailConfig, MailWay, PathWord,
-    PublicUrl, ServiceUrl, VarnishConfig,
+    CdnConfig, CloudflareConfig, Config, FastlyConfig, InvalidMailWay, InvalidSignUpMode, MailConfig,
+    MailWay, PathWord, PublicUrl, ServiceUrl, SignUpMode, VarnishConfig,
 };
 pub use migrate::run as migrate;
 pub use rates::{InvalidRate, Rate, RateConfig};
+pub use vault::{InvalidKeyRing, KeyRing};
 
 /// Serves until `shutdown`, then lets running requests end.
 ///

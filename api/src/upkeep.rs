@@ -38,6 +38,9 @@ async fn expire(app: &App) -> Result<(), db::DbError> {
     let uploads = db::deployments::expire_uploads(&client).await?;
     let events = db::events::prune(&client).await?;
     db::mails::prune(&client).await?;
+    db::sessions::prune(&client).await?;
+    db::one_time_tokens::prune(&client).await?;
+    db::failed_attempts::prune(&client).await?;
     db::idempotent_calls::prune(&client, idempotency::KEPT_FOR).await?;
     app.rates.forget_idle();
     tracing::debug!(uploads, events, "Expired uploads and events");

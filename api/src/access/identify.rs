@@ -52,6 +52,9 @@ pub(super) async fn person(app: &App, request: &Parts, origin: Origin) -> Result
     require_own_origin(app, request)?;
     let session = sessions::find(&app.db().await?, &hash(cookie)).await?;
     let session = session.ok_or_else(|| ApiError::unauthorized("your session has ended; sign in again"))?;
+    if session.is_used_again {
+        sessions::touch(&app.db().await?, session.id).await?;
+    }
     let who = Who::Person { user_id: session.user_id, is_operator: session.is_operator };
     Ok(Caller { who, via: Via::Session(session.id), origin })
 }
@@ -90,7 +93,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// The value of a cookie.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(';')).find_map(|pair| {
         let (key, value) = pair.trim().split_once('=')?;

@@ -11,17 +11,21 @@ pub(crate) mod deliveries;
 pub(crate) mod deployments;
 pub(crate) mod domains;
 pub(crate) mod events;
+pub(crate) mod failed_attempts;
 pub(crate) mod idempotent_calls;
 pub(crate) mod log_lines;
 pub(crate) mod mail_preferences;
 pub(crate) mod mails;
+pub(crate) mod one_time_tokens;
 pub(crate) mod organizations;
 pub(crate) mod projects;
 pub(crate) mod routes;
 pub(crate) mod sessions;
 pub(crate) mod state;
 pub(crate) mod tokens;
+pub(crate) mod two_factors;
 pub(crate) mod uploads;
+pub(crate) mod users;
 
 use std::time::Duration;
 

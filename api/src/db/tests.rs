@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use loggia_types::api::{Role, TokenScope};
 use tokio_postgres::Client;
 
 use super::cdn_hooks::Pass;
 use super::deployments::State;
+use super::one_time_tokens::Purpose;
 use crate::test_database::TestDatabase;
 
 const SCHEMA: &str = include_str!("../../../schema.sql");
@@ -22,17 +24,21 @@ async fn every_statement_prepares_against_the_schema() {
         ("deployments", super::deployments::ALL),
         ("domains", super::domains::ALL),
         ("events", super::events::ALL),
+        ("failed_attempts", super::failed_attempts::ALL),
         ("idempotent_calls", super::idempotent_calls::ALL),
         ("log_lines", super::log_lines::ALL),
         ("mail_preferences", super::mail_preferences::ALL),
         ("mails", super::mails::ALL),
+        ("one_time_tokens", super::one_time_tokens::ALL),
         ("organizations", super::organizations::ALL),
         ("projects", super::projects::ALL),
         ("routes", super::routes::ALL),
         ("sessions", super::sessions::ALL),
         ("state", super::state::ALL),
         ("tokens", super::tokens::ALL),
+        ("two_factors", super::two_factors::ALL),
         ("uploads", super::uploads::ALL),
+        ("users", super::users::ALL),
     ];
     for (module, statements) in modules {
         for (name, sql) in statements {
@@ -122,6 +128,13 @@ async fn the_schema_knows_exactly_the_states_of_the_code() {
     assert_eq!(names_in_check(&client, "projects_not_found_is_known").await, set(&modes));
     let passes = Pass::ALL.map(Pass::as_str);
     assert_eq!(names_in_check(&client, "cdn_hooks_pass_is_known").await, set(&passes));
+    let purposes = Purpose::ALL.map(Purpose::as_str);
+    assert_eq!(names_in_check(&client, "one_time_tokens_purpose_is_known").await, set(&purposes));
+    let roles = Role::ALL.map(Role::as_str);
+    assert_eq!(names_in_check(&client, "members_role_is_known").await, set(&roles));
+    assert_eq!(names_in_check(&client, "collaborators_role_is_known").await, set(&roles));
+    let scopes = TokenScope::ALL.map(TokenScope::as_str);
+    assert_eq!(names_in_check(&client, "api_tokens_scope_is_known").await, set(&scopes));
     assert_eq!(names_in_check(&client, "api_tokens_kind_is_known").await, set(&["user", "builder", "edge"]));
 }
 

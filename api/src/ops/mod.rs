@@ -2,6 +2,8 @@
 
 pub(crate) mod builds;
 pub(crate) mod deployments;
+pub(crate) mod people;
 pub(crate) mod purges;
 pub(crate) mod pushes;
+pub(crate) mod second_factor;
 pub(crate) mod uploads;

@@ -1,6 +1,8 @@
 //! The whole URL table.
 
+mod account;
 mod cdn;
+mod cookies;
 mod deployments;
 mod domains;
 mod github;
@@ -10,6 +12,10 @@ mod notifications;
 mod openapi;
 mod projects;
 mod purges;
+mod reset;
+mod session;
+mod setup;
+mod two_factor;
 
 use std::time::Duration;
 
@@ -41,7 +47,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Every route, and who may call it.
 pub(crate) fn table() -> Table {
-    use Access::{Builder, Edge, Open, Operator, Person, Project};
+    use Access::{Builder, Edge, Open, Operator, Person, Project, Session};
     use Permission::{Deploy, Manage, View, ViewLogs};
 
     let quick = Table::new()
@@ -62,9 +68,29 @@ pub(crate) fn table() -> Table {
         .add(Project(Manage), routes!(domains::add))
         .add(Project(Manage), routes!(domains::remove))
         .add(Project(Manage), routes!(domains::verify))
+        .add(Open, routes!(setup::setup_state, setup::set_up))
+        .add(Open, routes!(session::create))
+        .add(Open, routes!(session::second_factor))
+        .add(Session, routes!(session::delete))
+        .add(Open, routes!(reset::forgot))
+        .add(Open, routes!(reset::reset))
+        .add(Open, routes!(reset::sign_up))
+        .add(Open, routes!(reset::confirm_sign_up))
+        .add(Person(TokenScope::Read), routes!(account::get))
+        .add(Person(TokenScope::Admin), routes!(account::update))
+        .add(Session, routes!(account::delete))
+        .add(Session, routes!(account::set_password))
+        .add(Session, routes!(account::change_email))
+        .add(Open, routes!(account::confirm_email))
+        .add(Session, routes!(account::list_sessions, account::end_other_sessions))
+        .add(Session, routes!(account::end_session))
+        .add(Session, routes!(two_factor::begin))
+        .add(Session, routes!(two_factor::confirm))
+        .add(Session, routes!(two_factor::renew_codes))
+        .add(Session, routes!(two_factor::off))
         .add(Open, routes!(notifications::page, notifications::unsubscribe))
-        .add(Person(TokenScope::Read), routes!(notifications::get))
-        .add(Person(TokenScope::Admin), routes!(notifications::set))
+        .add(Person(TokenScope::Read), routes!(notifications::get_notifications))
+        .add(Person(TokenScope::Admin), routes!(notifications::set_notifications))
         .add(Operator, routes!(cdn::list))
         .add(Edge, routes!(internal::route))
         .add(Builder, routes!(internal::heartbeat))

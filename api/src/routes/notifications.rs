@@ -16,7 +16,7 @@ use crate::extract::{Json, Path, Query};
 /// What one wants mail about.
 #[utoipa::path(get, path = "/api/v1/user/notifications", tag = "Account",
     responses((status = 200, body = Notifications)))]
-pub(crate) async fn get(
+pub(crate) async fn get_notifications(
     caller: Caller,
     State(app): State<App>,
 ) -> Result<axum::Json<Notifications>, ApiError> {
@@ -27,7 +27,7 @@ pub(crate) async fn get(
 /// Chooses what one wants mail about.
 #[utoipa::path(put, path = "/api/v1/user/notifications", tag = "Account", request_body = Notifications,
     responses((status = 200, body = Notifications)))]
-pub(crate) async fn set(
+pub(crate) async fn set_notifications(
     caller: Caller,
     State(app): State<App>,
     Json(body): Json<Notifications>,

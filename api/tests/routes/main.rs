@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::large_futures, reason = "a test that fails should say where")]
 
 mod access;
+mod browser;
 mod builds;
 mod cdn;
 mod database;
@@ -10,6 +11,7 @@ mod domains;
 mod edges;
 mod fake_cdn;
 mod mail;
+mod people;
 mod platform;
 mod projects;
 mod purges;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use loggia_api::{CdnConfig, Config, MailConfig, MailWay, RateConfig};
+use loggia_api::{CdnConfig, Config, MailConfig, MailWay, RateConfig, SignUpMode};
 use loggia_client::{ApiClient, BuilderClient, EdgeClient};
 use loggia_runtime::{AdminListen, Secret, TrustedHops};
 use loggia_storage::embedded::{EmbeddedS3, EmbeddedS3Config};
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::database::TestDatabase;
 
 pub(crate) const ADMIN: &str = "admin-token-of-the-tests-0123456789";
+pub(crate) const SETUP: &str = "setup-token-of-the-tests-0123456789";
 pub(crate) const BUILDER: &str = "builder-token-of-the-tests-0123456789";
 pub(crate) const EDGE: &str = "edge-token-of-the-tests-0123456789";
 
@@ -92,6 +93,9 @@ impl World {
                 way: MailWay::Folder(folder.path().join("mail")),
                 from: "Loggia <loggia@localhost>".parse().unwrap(),
             },
+            secrets: format!("tests:{}", "a1".repeat(32)).parse().unwrap(),
+            setup_token: Some(Secret::new(SETUP)),
+            sign_up: SignUpMode::Invite,
             admin_listen: AdminListen::Off,
             trusted_hops: TrustedHops::default(),
             rates: RateConfig {

@@ -15,6 +15,19 @@ pub(crate) struct Secrets {
     pub(crate) edge_token: String,
     pub(crate) s3_access_key: String,
     pub(crate) s3_secret_key: String,
+    /// Installations from before there were people get theirs when they start next.
+    #[serde(default = "setup_token")]
+    pub(crate) setup_token: String,
+    #[serde(default = "secrets_keys")]
+    pub(crate) secrets_keys: String,
+}
+
+fn setup_token() -> String {
+    token("loggia_setup_")
+}
+
+fn secrets_keys() -> String {
+    format!("first:{}", data_encoding::HEXLOWER.encode(&rand::random::<[u8; 32]>()))
 }
 
 impl Secrets {
@@ -23,8 +36,13 @@ impl Secrets {
         let file = data_dir.join("secrets.json");
         match std::fs::read(&file) {
             Ok(bytes) => {
-                let secrets =
+                let secrets: Self =
                     serde_json::from_slice(&bytes).with_context(|| format!("reading {}", file.display()))?;
+                let known: serde_json::Value = serde_json::from_slice(&bytes)?;
+                if known != serde_json::to_value(&secrets)? {
+                    write_private(&file, &serde_json::to_vec_pretty(&secrets)?)
+                        .with_context(|| format!("writing {}", file.display()))?;
+                }
                 Ok((secrets, false))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -44,6 +62,8 @@ impl Secrets {
             edge_token: token("loggia_edge_"),
             s3_access_key: "loggia".to_owned(),
             s3_secret_key: token(""),
+            setup_token: setup_token(),
+            secrets_keys: secrets_keys(),
         }
     }
 }

@@ -78,6 +78,8 @@ impl Settings<'_> {
         set("LOGGIA_API_TEMP_DIR", folder("tmp")?);
         set("LOGGIA_BUILDER_WORK_DIR", folder("builder")?);
         set("LOGGIA_PROXY_STATE_DIR", folder("proxy")?);
+        set("LOGGIA_SETUP_TOKEN", self.secrets.setup_token.clone());
+        set("LOGGIA_SECRETS_KEYS", self.secrets.secrets_keys.clone());
         set("LOGGIA_ADMIN_TOKEN", self.secrets.admin_token.clone());
         set("LOGGIA_BUILDER_TOKEN", self.secrets.builder_token.clone());
         set("LOGGIA_EDGE_TOKEN", self.secrets.edge_token.clone());

@@ -2,10 +2,12 @@
 
 mod error;
 mod notifications;
+mod people;
 mod roles;
 
 pub use error::ErrorBody;
 pub use notifications::Notifications;
+pub use people::*;
 pub use roles::{Role, TokenScope};
 
 use serde::{Deserialize, Serialize};
