@@ -41,6 +41,21 @@ create table members (
 );
 create index members_by_user on members (user_id);
 
+-- A link in a mail, for this address only, once.
+create table invitations (
+    invitation_id   text primary key check (length(invitation_id) = 16),
+    organization_id text not null references organizations on delete cascade,
+    email           text not null,
+    role            text not null constraint invitations_role_is_known
+                    check (role in ('owner', 'admin', 'developer', 'viewer')),
+    token_hash      bytea not null check (length(token_hash) = 32),
+    invited_by      text references users on delete set null,
+    created_at      timestamptz not null default now(),
+    expires_at      timestamptz not null,
+    constraint invitations_hash_is_unique unique (token_hash),
+    constraint invitations_once unique (organization_id, email)
+);
+
 -- Browser sessions of the dashboard; the cookie's SHA-256, never the cookie.
 create table sessions (
     token_hash  bytea primary key check (length(token_hash) = 32),
@@ -161,10 +176,22 @@ create table projects (
     created_at        timestamptz not null default now(),
     -- Gone for everybody; can be taken back until it is removed for good.
     deleted_at        timestamptz,
+    -- framework, node, dialect, html_handling, …: what loggia.toml leaves out
+    settings          jsonb not null default '{}',
     constraint projects_slug_is_unique unique (slug)
 );
 create index projects_by_organization on projects (organization_id, project_id);
 create index projects_by_repository on projects (repository_identity) where repository_identity is not null;
+
+create index projects_deleted on projects (deleted_at) where deleted_at is not null;
+
+-- What a project was called: its hostnames of then lead to those of now, for a while.
+create table former_slugs (
+    slug       text primary key,
+    project_id text not null references projects on delete cascade,
+    renamed_at timestamptz not null default now()
+);
+create index former_slugs_by_project on former_slugs (project_id);
 
 -- Who may do what in one project without being a member of its organization.
 create table collaborators (
@@ -193,6 +220,8 @@ create table api_tokens (
     expires_at      timestamptz,
     last_used_at    timestamptz,
     project_id      text references projects on delete cascade,
+    -- Its last characters, by which people recognise it.
+    hint            text not null default '',
     constraint api_tokens_hash_is_unique unique (token_hash),
     constraint api_tokens_of_a_project_is_a_users check (project_id is null or kind = 'user')
 );

@@ -105,6 +105,25 @@ impl Caller {
         }
     }
 
+    pub(crate) fn require_wide(&self) -> Result<(), ApiError> {
+        if self.is_narrow() {
+            let message = "this token is for one organization or project only, and this is for all of them";
+            return Err(ApiError::forbidden("token_too_narrow", message));
+        }
+        Ok(())
+    }
+
+    /// Whether a token that names a place names this one, or around it.
+    pub(crate) fn reaches_organization(&self, id: OrganizationId) -> bool {
+        match self.via {
+            // A token for one project sees nothing of the organization around it.
+            Via::Token { organization_id, project_id, .. } => {
+                project_id.is_none() && organization_id.is_none_or(|own| own == id)
+            }
+            Via::Session(_) => true,
+        }
+    }
+
     pub(crate) fn require_scope(&self, wanted: TokenScope) -> Result<(), ApiError> {
         match self.via {
             Via::Token { scope, .. } if scope < wanted => Err(ApiError::forbidden(
@@ -143,14 +162,7 @@ impl Caller {
         let found = db::organizations::find_with_role(db, slug, self.user_id()).await?;
         let seen = found.and_then(|(organization, role)| {
             let role = if self.is_operator() { Some(Role::Owner) } else { role };
-            let allowed = match self.via {
-                // A token for one project sees nothing of the organization around it.
-                Via::Token { organization_id, project_id, .. } => {
-                    project_id.is_none() && organization_id.is_none_or(|id| id == organization.id)
-                }
-                Via::Session(_) => true,
-            };
-            role.filter(|_| allowed).map(|role| (organization, role))
+            role.filter(|_| self.reaches_organization(organization.id)).map(|role| (organization, role))
         });
         let (organization, role) = seen.ok_or_else(|| ApiError::not_found(format!("organization {slug}")))?;
         self.require_scope(permission.scope())?;
@@ -202,6 +214,22 @@ pub(crate) struct InOrganization {
     pub(crate) caller: Caller,
     pub(crate) role: Role,
     pub(crate) organization: Arc<OrganizationRow>,
+}
+
+impl InOrganization {
+    /// More than the route itself asks for.
+    pub(crate) fn require(&self, permission: Permission) -> Result<(), ApiError> {
+        self.caller.require_scope(permission.scope())?;
+        require_role(self.role, permission)
+    }
+}
+
+impl InProject {
+    /// As [`InOrganization::require`].
+    pub(crate) fn require(&self, permission: Permission) -> Result<(), ApiError> {
+        self.caller.require_scope(permission.scope())?;
+        require_role(self.role, permission)
+    }
 }
 
 /// A caller who may do with a project what the route is for.

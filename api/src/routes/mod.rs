@@ -1,6 +1,7 @@
 //! The whole URL table.
 
 mod account;
+mod audit;
 mod cdn;
 mod cookies;
 mod deployments;
@@ -8,13 +9,17 @@ mod domains;
 mod github;
 mod health;
 mod internal;
+mod invitations;
+mod members;
 mod notifications;
 mod openapi;
+mod organizations;
 mod projects;
 mod purges;
 mod reset;
 mod session;
 mod setup;
+mod tokens;
 mod two_factor;
 
 use std::time::Duration;
@@ -47,8 +52,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Every route, and who may call it.
 pub(crate) fn table() -> Table {
-    use Access::{Builder, Edge, Open, Operator, Person, Project, Session};
-    use Permission::{Deploy, Manage, View, ViewLogs};
+    use Access::{Builder, Edge, Open, Operator, Organization, Person, Project, Session};
+    use Permission::{Deploy, Manage, ManageMembers, Own, View, ViewLogs};
 
     let quick = Table::new()
         .add(Open, routes!(health::alive))
@@ -88,6 +93,29 @@ pub(crate) fn table() -> Table {
         .add(Session, routes!(two_factor::confirm))
         .add(Session, routes!(two_factor::renew_codes))
         .add(Session, routes!(two_factor::off))
+        .add(Person(TokenScope::Read), routes!(tokens::list_tokens))
+        .add(Person(TokenScope::Admin), routes!(tokens::create_token))
+        .add(Person(TokenScope::Admin), routes!(tokens::revoke_token))
+        .add(Person(TokenScope::Read), routes!(organizations::list))
+        .add(Person(TokenScope::Admin), routes!(organizations::create))
+        .add(Organization(View), routes!(organizations::get))
+        .add(Organization(Manage), routes!(organizations::update))
+        .add(Organization(Own), routes!(organizations::delete))
+        .add(Organization(View), routes!(members::list_members))
+        .add(Organization(ManageMembers), routes!(members::set_role))
+        // Everybody may leave; for others it takes more.
+        .add(Organization(View), routes!(members::remove_member))
+        .add(Organization(ManageMembers), routes!(invitations::list_invitations, invitations::invite))
+        .add(Organization(ManageMembers), routes!(invitations::revoke_invitation))
+        .add(Open, routes!(invitations::preview_invitation))
+        .add(Person(TokenScope::Admin), routes!(invitations::accept_invitation))
+        .add(Open, routes!(invitations::accept_as_new_person))
+        .add(Organization(Manage), routes!(audit::of_organization))
+        .add(Project(Manage), routes!(audit::of_project))
+        .add(Operator, routes!(audit::of_everything))
+        .add(Project(View), routes!(members::list_collaborators))
+        .add(Project(ManageMembers), routes!(members::set_collaborator))
+        .add(Project(View), routes!(members::remove_collaborator))
         .add(Open, routes!(notifications::page, notifications::unsubscribe))
         .add(Person(TokenScope::Read), routes!(notifications::get_notifications))
         .add(Person(TokenScope::Admin), routes!(notifications::set_notifications))

@@ -16,6 +16,7 @@ mod platform;
 mod projects;
 mod purges;
 mod smtp_server;
+mod teams;
 mod walk;
 mod webhooks;
 mod world;

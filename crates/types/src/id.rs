@@ -119,6 +119,10 @@ id_type!(
     OrganizationId
 );
 id_type!(
+    /// Somebody who was asked to join an organization.
+    InvitationId
+);
+id_type!(
     /// A browser's session.
     SessionId
 );

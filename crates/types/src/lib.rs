@@ -38,8 +38,8 @@ pub use email::EmailAddress;
 pub use git::{BranchName, CommitSha, RepositoryUrl};
 pub use hostname::{BaseDomain, Hostname};
 pub use id::{
-    ApiTokenId, BuildId, DeliveryId, DeploymentId, DomainId, EventPosition, OrganizationId, ProjectId,
-    SessionId, UserId,
+    ApiTokenId, BuildId, DeliveryId, DeploymentId, DomainId, EventPosition, InvitationId, OrganizationId,
+    ProjectId, SessionId, UserId,
 };
 pub use manifest::Manifest;
 pub use object_key::{DeploymentRef, FolderRef, ObjectKey};

@@ -4,11 +4,13 @@ mod error;
 mod notifications;
 mod people;
 mod roles;
+mod teams;
 
 pub use error::ErrorBody;
 pub use notifications::Notifications;
 pub use people::*;
 pub use roles::{Role, TokenScope};
+pub use teams::*;
 
 use serde::{Deserialize, Serialize};
 
