@@ -41,6 +41,7 @@ async fn expire(app: &App) -> Result<(), db::DbError> {
     db::sessions::prune(&client).await?;
     db::one_time_tokens::prune(&client).await?;
     db::failed_attempts::prune(&client).await?;
+    db::device_codes::prune(&client).await?;
     db::idempotent_calls::prune(&client, idempotency::KEPT_FOR).await?;
     app.rates.forget_idle();
     tracing::debug!(uploads, events, "Expired uploads and events");

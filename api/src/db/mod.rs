@@ -9,6 +9,7 @@ pub(crate) mod builds;
 pub(crate) mod cdn_hooks;
 pub(crate) mod deliveries;
 pub(crate) mod deployments;
+pub(crate) mod device_codes;
 pub(crate) mod domains;
 pub(crate) mod events;
 pub(crate) mod failed_attempts;

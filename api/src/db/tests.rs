@@ -22,6 +22,7 @@ async fn every_statement_prepares_against_the_schema() {
         ("cdn_hooks", super::cdn_hooks::ALL),
         ("deliveries", super::deliveries::ALL),
         ("deployments", super::deployments::ALL),
+        ("device_codes", super::device_codes::ALL),
         ("domains", super::domains::ALL),
         ("events", super::events::ALL),
         ("failed_attempts", super::failed_attempts::ALL),

@@ -54,6 +54,7 @@ pub(crate) async fn update(
     Json(body): Json<UpdateUser>,
 ) -> Result<axum::Json<User>, ApiError> {
     people::check_name(&body.name)?;
+    caller.require_wide()?;
     let id = caller.require_person()?;
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;

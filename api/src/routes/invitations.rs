@@ -140,6 +140,7 @@ pub(crate) async fn accept_invitation(
     Json(body): Json<MailedToken>,
 ) -> Result<axum::Json<Vec<Membership>>, ApiError> {
     let user_id = caller.require_person()?;
+    caller.require_wide()?;
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
     let opened = open(&transaction, &body.token).await?;

@@ -5,6 +5,7 @@ mod audit;
 mod cdn;
 mod cookies;
 mod deployments;
+mod devices;
 mod domains;
 mod github;
 mod health;
@@ -93,6 +94,10 @@ pub(crate) fn table() -> Table {
         .add(Session, routes!(two_factor::confirm))
         .add(Session, routes!(two_factor::renew_codes))
         .add(Session, routes!(two_factor::off))
+        .add(Open, routes!(devices::begin_device))
+        .add(Open, routes!(devices::poll_device))
+        .add(Session, routes!(devices::look_at_device))
+        .add(Session, routes!(devices::decide_device))
         .add(Person(TokenScope::Read), routes!(tokens::list_tokens))
         .add(Person(TokenScope::Admin), routes!(tokens::create_token))
         .add(Person(TokenScope::Admin), routes!(tokens::revoke_token))

@@ -33,6 +33,7 @@ pub(crate) async fn set_notifications(
     Json(body): Json<Notifications>,
 ) -> Result<axum::Json<Notifications>, ApiError> {
     let user = caller.require_person()?;
+    caller.require_wide()?;
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
     let before = mail_preferences::get(&transaction, user).await?;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use loggia_types::ApiTokenId;
-use loggia_types::api::{ApiToken, CreateToken, CreatedToken, TokenScope};
+use loggia_types::api::{ApiToken, CreateToken, CreatedToken};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -120,7 +120,7 @@ pub(crate) async fn revoke_token(
     Path(TokenPath { id }): Path<TokenPath>,
 ) -> Result<StatusCode, ApiError> {
     let user = caller.require_person()?;
-    caller.require_scope(TokenScope::Admin)?;
+    caller.require_wide()?;
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
     let name = tokens::delete_of_user(&transaction, user, id).await?;

@@ -391,3 +391,49 @@ async fn an_account_ends_unless_something_would_be_nobodys() {
     let audit = "select count(*) from audit_log where action = 'user.delete'";
     assert_eq!(world.count(audit).await, 1, "what was written down stays");
 }
+
+#[tokio::test]
+async fn a_program_is_let_in_from_a_browser() {
+    let world = World::start().await;
+    let browser = set_up(&world).await;
+    let program = Browser::new(&world);
+    let begin = async || {
+        let body = json!({"client": "loggia on a laptop", "scope": "deploy"});
+        program.post("/api/v1/device/code", &body).await.1
+    };
+    let poll = async |begun: &Value| {
+        let body = json!({"device_code": begun["device_code"]});
+        program.post("/api/v1/device/token", &body).await
+    };
+    let begun = begin().await;
+    let user_code = begun["user_code"].as_str().unwrap();
+    assert!(begun["verification_uri_complete"].as_str().unwrap().ends_with(&format!("/device#{user_code}")));
+    assert_eq!(code(&poll(&begun).await), (400, "authorization_pending"));
+    assert_eq!(code(&poll(&begun).await), (400, "slow_down"));
+    let small = user_code.replace('-', "").to_lowercase();
+    let seen = browser.get(&format!("/api/v1/device?user_code={small}")).await.1;
+    assert_eq!(seen, json!({"client": "loggia on a laptop", "scope": "deploy", "address": "127.0.0.1"}));
+    let decide = async |user_code: &str, approve: bool| {
+        browser.post("/api/v1/device/decide", &json!({"user_code": user_code, "approve": approve})).await
+    };
+    assert_eq!(decide(&small, true).await.0, 204);
+    assert_eq!(decide(&small, true).await.0, 404, "decided once");
+    let let_in = poll(&begun).await;
+    let token = let_in.1["token"].as_str().unwrap().to_owned();
+    assert_eq!(code(&poll(&begun).await), (400, "expired_token"), "handed out once");
+    let who = world.http.get(format!("{}/api/v1/user", world.url)).bearer_auth(&token).send().await.unwrap();
+    let who: Value = who.json().await.unwrap();
+    assert_eq!((&who["user"]["email"], &who["scope"]), (&json!(EMAIL), &json!("deploy")));
+    // Turned away, too late, and guessed.
+    let begun = begin().await;
+    decide(begun["user_code"].as_str().unwrap(), false).await;
+    assert_eq!(code(&poll(&begun).await), (400, "access_denied"));
+    let begun = begin().await;
+    world.database.connect().await.batch_execute("update device_codes set expires_at = now()").await.unwrap();
+    assert_eq!(decide(begun["user_code"].as_str().unwrap(), true).await.0, 404);
+    assert_eq!(code(&poll(&begun).await), (400, "expired_token"));
+    for _ in 0..4 {
+        browser.get("/api/v1/device?user_code=BCDF-GHJK").await;
+    }
+    assert_eq!(code(&browser.get("/api/v1/device?user_code=BCDF-GHJK").await), (429, "too_many_attempts"));
+}

@@ -1,11 +1,13 @@
 //! The shapes of the public REST API (`/api/v1`), shared by the server, the CLI and the tests.
 
+mod devices;
 mod error;
 mod notifications;
 mod people;
 mod roles;
 mod teams;
 
+pub use devices::*;
 pub use error::ErrorBody;
 pub use notifications::Notifications;
 pub use people::*;
