@@ -169,7 +169,7 @@ fn answer(
     Route {
         hostname,
         project_id: row.project_id,
-        surrogate_keys: SurrogateKeys::Usual(alias.cloned()),
+        surrogate_keys: SurrogateKeys::usual(alias.cloned()),
         slug: row.slug,
         deployment_id: row.deployment_id,
         environment,

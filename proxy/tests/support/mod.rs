@@ -256,6 +256,7 @@ pub fn route(host: &str, deployment_id: Option<DeploymentId>, version: u64) -> R
         indexable: true,
         serve: ServeSettings::default(),
         surrogate_keys: SurrogateKeys::Listed(Box::default()),
+        redirect: None,
         version: EventPosition(version),
     }
 }
