@@ -129,6 +129,10 @@ impl BaseDomain {
         self.0.as_str()
     }
 
+    pub fn hostname(&self) -> &Hostname {
+        &self.0
+    }
+
     pub fn production(&self, slug: &ProjectSlug) -> Hostname {
         Hostname(format!("{slug}.{}", self.0).into())
     }
