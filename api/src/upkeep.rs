@@ -43,6 +43,8 @@ async fn expire(app: &App) -> Result<(), db::DbError> {
     db::failed_attempts::prune(&client).await?;
     db::idempotent_calls::prune(&client, idempotency::KEPT_FOR).await?;
     app.rates.forget_idle();
+    drop(client);
+    crate::domains::recheck::expire(app).await?;
     tracing::debug!(uploads, events, "Expired uploads and events");
     Ok(())
 }

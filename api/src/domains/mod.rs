@@ -6,6 +6,7 @@
 
 pub(crate) mod check;
 pub(crate) mod circles;
+pub(crate) mod claims;
 mod cloudflare;
 pub(crate) mod diagnosis;
 pub(crate) mod names;
@@ -13,9 +14,10 @@ mod observe;
 mod platform;
 pub(crate) mod recheck;
 pub(crate) mod records;
+pub(crate) mod routing;
 pub(crate) mod schedule;
 pub(crate) mod standing;
 #[cfg(test)]
 mod words;
 
-pub(crate) use platform::Platform;
+pub(crate) use platform::{Platform, Target};

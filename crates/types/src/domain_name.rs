@@ -84,7 +84,7 @@ impl PartialEq<Hostname> for DomainName {
     }
 }
 
-text_type!(DomainName);
+text_type!(DomainName, example = "www.example.com");
 
 #[cfg(test)]
 mod tests {

@@ -231,8 +231,8 @@ pub enum FindingCode {
     PlatformAddressesUnknown,
     /// How long a change may take to be seen.
     ChangeTakesTime,
-    /// Proven, and held by another organization, or protected by its proof.
-    TakenByAnother,
+    /// Proven, and held by another project or organization, or protected by a proof of that one.
+    Taken,
     /// Released by another organization not long ago.
     Quarantined,
 }
@@ -302,7 +302,12 @@ mod tests {
         }
         let short: DomainRole = serde_json::from_str(r#"{"type":"redirect_to_primary"}"#).expect("a role");
         assert_eq!(short, DomainRole::RedirectToPrimary { status: RedirectStatus::Permanent });
-        for wrong in [r#"{"type":"redirect_to_primary","status":301}"#, r#"{"type":"serve","to":"a.b"}"#, "{}"] {
+        for wrong in [
+            r#"{"type":"redirect_to_primary","status":301}"#,
+            r#"{"type":"redirect_to_primary","to":"a.b"}"#,
+            r#"{"type":"redirect"}"#,
+            "{}",
+        ] {
             assert!(serde_json::from_str::<DomainRole>(wrong).is_err(), "{wrong}");
         }
     }
