@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     /// `a.b!` is the primary one, `a.b>c.d` redirects, `a.b>!` redirects to the primary one.
-    fn circle(domains: &[&str]) -> Option<String> {
+    fn has_circle(domains: &[&str]) -> bool {
         let status = RedirectStatus::Permanent;
         let leg = |text: &&str| {
             let (name, to) = text.split_once('>').unwrap_or((text, ""));
@@ -67,27 +67,27 @@ mod tests {
             let bare = name.trim_end_matches('!');
             Leg { name: bare.parse().expect("valid"), role, is_primary: bare != name }
         };
-        find(&domains.iter().map(leg).collect::<Vec<_>>()).map(|hostname| hostname.to_string())
+        find(&domains.iter().map(leg).collect::<Vec<_>>()).is_some()
     }
 
     #[test]
     fn circles_are_found() {
-        let cases: &[(&[&str], Option<&str>)] = &[
-            (&["a.example!", "www.a.example>!"], None),
-            (&["a.example!", "b.example>c.example"], None),
-            (&["a.example!", "b.example>a.example"], None),
-            (&["a.example>a.example"], Some("a.example")),
-            (&["a.example>b.example", "b.example>a.example"], Some("b.example")),
-            (&["a.example>b.example", "b.example>c.example", "c.example>b.example"], Some("c.example")),
+        let cases: &[(&[&str], bool)] = &[
+            (&["a.example!", "www.a.example>!"], false),
+            (&["a.example!", "b.example>c.example"], false),
+            (&["a.example!", "b.example>a.example"], false),
+            (&["a.example>a.example"], true),
+            (&["a.example>b.example", "b.example>a.example"], true),
+            (&["a.example>b.example", "b.example>c.example", "c.example>b.example"], true),
             // A wildcard covers what it leads to.
-            (&["*.example>www.example"], Some("www.example")),
-            (&["*.example>www.example", "www.example"], None),
-            (&["*.example>www.example", "www.example>!", "a.b.c!"], None),
-            (&["*.example>!", "www.example!"], None),
-            (&["a.b>www.example", "*.example>a.b"], Some("a.b")),
+            (&["*.example>www.example"], true),
+            (&["*.example>www.example", "www.example"], false),
+            (&["*.example>www.example", "www.example>!", "a.b.c!"], false),
+            (&["*.example>!", "www.example!"], false),
+            (&["a.b>www.example", "*.example>a.b"], true),
         ];
         for (domains, expected) in cases {
-            assert_eq!(circle(domains).as_deref(), *expected, "{domains:?}");
+            assert_eq!(has_circle(domains), *expected, "{domains:?}");
         }
     }
 }

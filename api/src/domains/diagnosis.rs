@@ -66,8 +66,9 @@ pub(crate) struct Verdict {
 pub(crate) fn diagnose(subject: &Subject, observed: &Observed, now: Timestamp) -> Verdict {
     let (proof, mut findings) = proof::judge(subject, observed);
     let (pointing, about_pointing) = pointing::judge(subject, observed);
+    let takes_time = change_takes_time(observed, &findings, &about_pointing);
     findings.extend(about_pointing);
-    findings.extend(change_takes_time(observed, &findings));
+    findings.extend(takes_time);
     let proof_seen = match &proof {
         Proof::FoundAt(_) => ProofSeen::Found,
         Proof::Missing => ProofSeen::Missing,
@@ -88,13 +89,13 @@ fn finding(level: FindingLevel, code: FindingCode, message: String) -> Finding {
 }
 
 /// Resolvers go on telling what was there, or that nothing was, for as long as the zone allowed.
-fn change_takes_time(observed: &Observed, findings: &[Finding]) -> Option<Finding> {
-    if !findings.iter().any(|finding| finding.level == FindingLevel::Problem) {
-        return None;
-    }
+fn change_takes_time(observed: &Observed, about_proof: &[Finding], about_pointing: &[Finding]) -> Option<Finding> {
+    let is_wrong = |findings: &[Finding]| findings.iter().any(|finding| finding.level == FindingLevel::Problem);
     let of_proof = observed.proofs.first().and_then(|(_, answer)| answer.ttl_secs());
-    let ttls = [of_proof, observed.cname.ttl_secs(), observed.a.ttl_secs(), observed.aaaa.ttl_secs()];
-    let longest = ttls.into_iter().flatten().max().filter(|secs| *secs > 0)?;
+    let of_pointing =
+        [observed.cname.ttl_secs(), observed.a.ttl_secs(), observed.aaaa.ttl_secs()].into_iter().flatten().max();
+    let longest = of_proof.filter(|_| is_wrong(about_proof)).max(of_pointing.filter(|_| is_wrong(about_pointing)));
+    let longest = longest.filter(|secs| *secs > 0)?;
     let message = format!(
         "A change is not seen everywhere at once: resolvers may go on telling what there was for up to {}.",
         in_words(longest)

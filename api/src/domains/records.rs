@@ -39,10 +39,7 @@ pub(crate) fn wanted(
         kind: RecordType::Txt,
         name: proof_name(name.base()),
         value: proof_value(token),
-        why: format!(
-            "Proves that {} is yours, and with it every name below it. Leave it there: it is looked for again.",
-            name.base()
-        ),
+        why: why_proof(name.base()),
         is_seen: is_proven,
     }];
     let record = |kind, value: String, why: String| DomainRecord {
@@ -77,6 +74,17 @@ pub(crate) fn wanted(
         }
     }
     records
+}
+
+fn why_proof(hostname: &Hostname) -> String {
+    let apex = apex(hostname);
+    let above = match apex == *hostname {
+        true => String::new(),
+        false => format!(" With the same value at {} it proves all of {apex} at once.", proof_name(&apex)),
+    };
+    format!(
+        "Proves that {hostname} is yours, and with it every name below.{above} Leave it there: it is looked for again and again."
+    )
 }
 
 #[cfg(test)]

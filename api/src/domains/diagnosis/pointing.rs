@@ -129,7 +129,9 @@ impl Addresses {
             return (Some(Pointing::Elsewhere), findings);
         }
         let ours: Vec<IpAddr> = self.all().collect();
-        let message = format!("{name} has the address {} of this platform, so visitors come here.", listed(&ours));
+        let addresses = if ours.len() == 1 { "address" } else { "addresses" };
+        let message =
+            format!("{name} has the {addresses} {} of this platform, so visitors come here.", listed(&ours));
         findings.push(finding(Ok, Code::PointsHere, message));
         if self.ours_v6.is_empty() && !self.wanted_v6.is_empty() {
             let message = format!(
@@ -201,7 +203,7 @@ fn nothing(subject: &Subject, cname: Option<&str>) -> Finding {
         }
         None => {
             let advice = if is_apex(name) { addresses_advice(target) } else { cname_advice(target) };
-            let message = format!("{name} has no address yet. Visitors come here once you {advice}.");
+            let message = format!("{name} has no address. Visitors come here once you {advice}.");
             finding(Problem, Code::NotPointing, message)
         }
     }
