@@ -9,7 +9,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::{RData, RecordType};
 
-/// A person waits for the answer.
+/// A person waits for the answer: it is asked for once more, and then given up after six seconds.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Clone)]
@@ -72,7 +72,7 @@ impl Resolver {
         };
         let options = builder.options_mut();
         options.timeout = LOOKUP_TIMEOUT;
-        options.attempts = 2;
+        options.attempts = 1;
         // A person who has just set the record must not be told what was there a minute ago.
         options.cache_size = 0;
         Ok(Self(builder.build()?))
