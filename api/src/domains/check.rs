@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::audit::{self, Change};
 use crate::db::domains::{DomainRow, HOSTNAME_IS_UNIQUE, Look};
 use crate::db::{self, DbError, GenericClient};
+use crate::mail;
 
 /// Asks its name servers and writes down what came of it. Of a domain that is removed meanwhile nothing remains.
 pub(crate) async fn check(app: &App, row: &DomainRow) -> Result<(), DbError> {
@@ -63,7 +64,7 @@ async fn write_down(
         turn = Turn::Same;
     }
     save(&transaction, &row, &standing, turn, &diagnosis, started).await?;
-    follow_up(&transaction, &row, turn, &diagnosis).await?;
+    follow_up(app, &transaction, &row, turn, &diagnosis).await?;
     transaction.commit().await?;
     if turn != Turn::Same {
         let state = standing.state();
@@ -91,6 +92,7 @@ async fn save(
 
 /// What others have to know. Events come last: their lock is everybody's.
 async fn follow_up(
+    app: &App,
     db: &impl GenericClient,
     row: &DomainRow,
     turn: Turn,
@@ -114,7 +116,7 @@ async fn follow_up(
         Turn::Lost => {
             db::domains::hold_lost(db, name, row.organization_id).await?;
             record(db, row, "domain.lose", DomainState::Lost, diagnosis).await?;
-            notify_lost(row);
+            notify_lost(app, db, row, diagnosis).await?;
             db::events::publish_domains(db, project_id, &[]).await?;
         }
     }
@@ -149,10 +151,14 @@ async fn record(
     audit::record_by_platform(db, row.organization_id, row.project_id, change).await
 }
 
-/// The one place where people learn that a domain of theirs is lost. `mail::domain_lost` belongs here, in the same
-/// transaction.
-fn notify_lost(row: &DomainRow) {
-    let (name, slug) = (&row.hostname, &row.slug);
-    tracing::warn!(domain.id = %row.id, hostname = %name, project = %slug,
-        "Domain {name} of project {slug} is lost: its proof was missing for two days");
+/// The one place where people learn that a domain of theirs is lost.
+async fn notify_lost(
+    app: &App,
+    db: &impl GenericClient,
+    row: &DomainRow,
+    diagnosis: &Diagnosis,
+) -> Result<(), DbError> {
+    let problem = diagnosis.findings.iter().find(|finding| finding.level == FindingLevel::Problem);
+    let why = problem.map(|finding| finding.message.as_str()).unwrap_or_default();
+    mail::notices::domain_lost(app, db, (row.project_id, &row.slug), &row.hostname, why).await
 }

@@ -35,6 +35,7 @@ pub(crate) async fn list(
     Ok(axum::Json(Page { items: all(&app, &inside).await?, next: None }))
 }
 
+/// A domain: what has to be in its zone, and what was found there.
 #[utoipa::path(get, path = "/api/v1/projects/{slug}/domains/{id}", tag = "Domains",
     params(("slug" = ProjectSlug, Path), ("id" = DomainId, Path)), responses((status = 200, body = Domain)))]
 pub(crate) async fn get(

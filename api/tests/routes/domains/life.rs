@@ -104,8 +104,9 @@ async fn name_servers_that_do_not_answer_say_nothing() {
 #[tokio::test]
 async fn a_proof_that_is_gone_for_days_loses_the_domain_and_one_that_is_back_restores_it() {
     let (world, names) = world().await;
-    world.project("shop").await;
-    let owner = Owner { api: &world.api, project: "shop" };
+    let anna = world.person("anna").await;
+    anna.api.create_project(&crate::world::new_project("shop")).await.unwrap();
+    let owner = Owner { api: &anna.api, project: "shop" };
     let domain = owner.prove(&names, "www.example.com").await;
     let proof = &domain.records[0];
     names.set("TXT", &proof.name, &[]);
@@ -121,6 +122,8 @@ async fn a_proof_that_is_gone_for_days_loses_the_domain_and_one_that_is_back_res
     is(&lost, DomainState::Lost);
     assert!(lost.lost_at.is_some() && lost.verified_at.is_none());
     assert_eq!(world.count("select count(*) from audit_log where action = 'domain.lose'").await, 1);
+    let told = "select count(*) from mail_outbox where recipient = 'anna@example.org' and kind = 'domain_lost'";
+    assert_eq!(world.count(told).await, 1);
     let held = "select count(*) from released_hostnames where hostname = 'www.example.com' and reason = 'lost'";
     assert_eq!(world.count(held).await, 1);
 
