@@ -26,6 +26,8 @@ create table organizations (
     created_at      timestamptz not null default now(),
     -- Leaves with its person.
     personal_of     text references users on delete cascade,
+    -- Proves its domains: public, for it lies in their zones.
+    domain_token    text not null default replace(gen_random_uuid()::text, '-', ''),
     constraint organizations_slug_is_unique unique (slug),
     constraint organizations_one_is_personal unique (personal_of)
 );
@@ -348,19 +350,86 @@ create table aliases (
 );
 create index aliases_by_deployment on aliases (deployment_id);
 
--- A hostname that a user attached. Served only once a TXT record proved it.
+-- A hostname that a user attached, or `*.parent` for all directly below one. Served only once a TXT record proved it. What
+-- is looked up in its zone, how often, and when it is lost again: api/src/domains/.
 create table domains (
     domain_id          text primary key check (length(domain_id) = 16),
     project_id         text not null references projects on delete cascade,
     hostname           text not null constraint domains_hostname_is_lower_case check (hostname = lower(hostname)),
+    -- What the first release wanted to see in the TXT record. It proves the domain still; nobody is told it any more.
     verification_token text not null,
     created_at         timestamptz not null default now(),
+    -- Null again when it is lost.
     verified_at        timestamptz,
     checked_at         timestamptz,
-    constraint domains_once_per_project unique (project_id, hostname)
+    -- What search engines list, and others of the project lead to.
+    is_primary         boolean not null default false,
+    -- Null: it serves. `primary`, or another hostname.
+    redirect_to        text,
+    redirect_status    smallint not null default 308 constraint domains_redirect_status_is_known
+                       check (redirect_status in (307, 308)),
+    -- Where the proof was found: the hostname, or one above it. Everything below it is its organization's.
+    proof_name         text,
+    -- Where its records lead visitors.
+    pointing           text not null default 'unknown' constraint domains_pointing_is_known
+                       check (pointing in ('here', 'elsewhere', 'unknown')),
+    proof_missing_since timestamptz,
+    proof_misses       smallint not null default 0,
+    lost_at            timestamptz,
+    -- Since when somebody waits for something: the longer, the less often it is looked at.
+    watched_since      timestamptz not null default now(),
+    -- Null: it is only looked at when somebody asks.
+    next_check_at      timestamptz default now(),
+    asked_at           timestamptz,
+    -- The last look, as people are told it.
+    diagnosis          jsonb,
+    constraint domains_once_per_project unique (project_id, hostname),
+    constraint domains_primary_is_not_redirected check (not is_primary or redirect_to is null),
+    constraint domains_primary_is_no_wildcard check (not is_primary or hostname not like '*%'),
+    constraint domains_lost_is_not_verified check (lost_at is null or verified_at is null)
 );
 -- Anyone may claim a name, only one can have proved it.
 create unique index domains_hostname_is_unique on domains (hostname) where verified_at is not null;
+create unique index domains_one_is_primary on domains (project_id) where is_primary;
+create index domains_by_proof on domains (proof_name) where verified_at is not null;
+create index domains_due on domains (next_check_at) where next_check_at is not null;
+
+-- Names that were served and are not any more. Until then only the organization that had them can have them again: their
+-- zones may still lead here, and visitors must not land on somebody else's site. Written by the triggers below, whichever
+-- way a domain goes, and when one is lost.
+create table released_hostnames (
+    hostname        text primary key,
+    organization_id text references organizations on delete set null,
+    reason          text not null constraint released_hostnames_reason_is_known check (reason in ('removed', 'lost')),
+    released_at     timestamptz not null default now(),
+    held_until      timestamptz not null
+);
+create index released_hostnames_by_end on released_hostnames (held_until);
+
+create function hold_hostname(name text, organization text, why text) returns void language sql as $$
+    insert into released_hostnames (hostname, organization_id, reason, released_at, held_until)
+        values (name, organization, why, now(), now() + interval '30 days')
+        on conflict (hostname) do update set organization_id = excluded.organization_id, reason = excluded.reason,
+            released_at = excluded.released_at, held_until = excluded.held_until
+$$;
+
+create function hold_released_hostnames() returns trigger language plpgsql as $$
+begin
+    if tg_table_name = 'projects' then
+        perform hold_hostname(d.hostname, old.organization_id, 'removed')
+            from domains d where d.project_id = old.project_id and d.verified_at is not null;
+    else
+        perform hold_hostname(old.hostname, p.organization_id, 'removed')
+            from projects p where p.project_id = old.project_id and old.verified_at is not null;
+    end if;
+    return old;
+end
+$$;
+create trigger domains_are_held before delete on domains
+    for each row execute function hold_released_hostnames();
+-- Once a project is gone its domains cannot tell whose they were.
+create trigger domains_of_projects_are_held before delete on projects
+    for each row execute function hold_released_hostnames();
 
 -- What edges have to know, in the order of commit. Writers hold an advisory lock from here to their commit
 -- (publish_event), so that a reader that saw position n has seen everything below n.

@@ -15,6 +15,7 @@ use crate::access::{self, Accesses};
 use crate::config::Config;
 use crate::db::tokens::{self, TokenKind};
 use crate::db::{self, DbError, GenericClient};
+use crate::domains::Platform;
 use crate::mail::transport::Transport;
 use crate::metrics::Metrics;
 use crate::rates::Rates;
@@ -38,6 +39,8 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) compressors: Compressors,
     pub(crate) resolver: dns::Resolver,
+    /// What domains have to lead to.
+    pub(crate) platform: Platform,
     /// Changes whenever an event was committed; streams then read the table.
     pub(crate) events: watch::Sender<()>,
     /// Changes whenever a build was queued.
@@ -61,6 +64,7 @@ impl App {
             store,
             compressors: Compressors::default(),
             resolver,
+            platform: Platform::new(&config),
             events: watch::Sender::new(()),
             builds: watch::Sender::new(()),
             stop,

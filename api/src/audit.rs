@@ -50,6 +50,17 @@ pub(crate) async fn record_in_project(
     insert(db, &inside.caller, Some(project.organization_id), Some(project.id), change).await
 }
 
+/// What the platform does by itself.
+pub(crate) async fn record_by_platform(
+    db: &impl GenericClient,
+    organization_id: OrganizationId,
+    project_id: ProjectId,
+    change: Change<'_>,
+) -> Result<(), DbError> {
+    let details = json!({ "before": change.before, "after": change.after });
+    db::audit_log::insert_by_platform(db, organization_id, project_id, change.action, change.target, &details).await
+}
+
 /// For a project or organization that the caller did not come in by, e.g. one just made.
 pub(crate) async fn insert(
     db: &impl GenericClient,

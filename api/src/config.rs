@@ -4,7 +4,7 @@ mod cdn;
 pub(crate) mod mail;
 mod people;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -37,6 +37,10 @@ pub struct Config {
     pub temp_dir: PathBuf,
     /// `None`: the system's resolvers.
     pub dns_resolver: Option<SocketAddr>,
+    /// What the CNAME records of domains have to say. `None`: each project's own name.
+    pub edge_cname: Option<Hostname>,
+    /// What their A and AAAA records have to say. Empty: the addresses that the name of the CNAME has.
+    pub edge_addresses: Vec<IpAddr>,
     pub build_lease: Duration,
     pub build_limits: BuildLimits,
     pub builder_token: Secret,
@@ -88,6 +92,16 @@ impl FromStr for PublicUrl {
     }
 }
 
+/// Addresses with commas between them.
+struct Addresses(Vec<IpAddr>);
+
+impl FromStr for Addresses {
+    type Err = std::net::AddrParseError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.split(',').map(|address| address.trim().parse()).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 impl Config {
     /// Whether a browser's `Origin` is the dashboard's, which this api serves.
     pub(crate) fn is_own_origin(&self, origin: &str) -> bool {
@@ -116,6 +130,11 @@ impl Config {
             },
             temp_dir: env.parsed("LOGGIA_API_TEMP_DIR", "/tmp"),
             dns_resolver: env.optional("LOGGIA_DNS_RESOLVER", "127.0.0.1:53"),
+            edge_cname: env.optional("LOGGIA_EDGE_CNAME", "edge.example.net"),
+            edge_addresses: env
+                .optional::<Addresses>("LOGGIA_EDGE_ADDRESSES", "192.0.2.1,2001:db8::1")
+                .map(|addresses| addresses.0)
+                .unwrap_or_default(),
             build_lease: Duration::from_secs(env.parsed("LOGGIA_BUILD_LEASE_SECS", "30")),
             build_limits: build_limits(env),
             builder_token: token(env, "LOGGIA_BUILDER_TOKEN", "the secret that builders show"),
@@ -172,6 +191,15 @@ fn token(env: &mut Env, name: &str, what: &str) -> Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_stand_with_commas_between_them() {
+        let of = |text: &str| text.parse::<Addresses>().map(|addresses| addresses.0.len()).ok();
+        let cases = [("192.0.2.1", Some(1)), ("192.0.2.1, 2001:db8::1", Some(2)), ("192.0.2.1,", None), ("edge", None)];
+        for (text, expected) in cases {
+            assert_eq!(of(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn the_edges_url_keeps_scheme_and_port_only() {

@@ -11,6 +11,7 @@ mod cdn;
 mod config;
 mod db;
 mod dns;
+mod domains;
 mod error;
 mod extract;
 mod idempotency;
@@ -77,6 +78,7 @@ pub async fn run_on(
         tokio::spawn(upkeep::run(app.clone(), shutdown.clone())),
         tokio::spawn(mail::outbox::run(app.clone(), shutdown.clone())),
         tokio::spawn(cdn::run(app.clone(), shutdown.clone())),
+        tokio::spawn(domains::recheck::run(app.clone(), shutdown.clone())),
     ];
     tracing::info!(%listen, "The api listens on {listen}");
     let router = routes::router(app);

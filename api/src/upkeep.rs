@@ -44,6 +44,8 @@ async fn expire(app: &App) -> Result<(), db::DbError> {
     db::device_codes::prune(&client).await?;
     db::idempotent_calls::prune(&client, idempotency::KEPT_FOR).await?;
     app.rates.forget_idle();
+    drop(client);
+    crate::domains::recheck::expire(app).await?;
     tracing::debug!(uploads, events, "Expired uploads and events");
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! Rows as the public API shows them.
 
-use loggia_types::ProjectSlug;
-use loggia_types::api::{Deployment, DeploymentStatus, Domain, DomainState, Project, TxtRecord};
+use loggia_types::api::{Deployment, DeploymentStatus, Domain, DomainState, Project};
+use loggia_types::{DomainName, ProjectSlug};
 
 use crate::config::Config;
 use crate::db::deployments::{DeploymentRow, State};
 use crate::db::domains::DomainRow;
 use crate::db::projects::ProjectRow;
-use crate::dns;
+use crate::domains::{Target, names, records};
 
 pub(crate) fn project(config: &Config, row: ProjectRow) -> Project {
     Project {
@@ -64,16 +64,35 @@ fn actions(row: &DeploymentRow, status: DeploymentStatus) -> Vec<String> {
     vec![action.to_owned()]
 }
 
-pub(crate) fn domain(row: DomainRow) -> Domain {
+/// `names` are all of the project's.
+pub(crate) fn domain(row: DomainRow, target: &Target, names: &[DomainName], may_manage: bool) -> Domain {
+    let counterpart = names::counterpart(&row.hostname);
+    let state = row.standing.state();
+    let mut actions = vec!["verify"];
+    let is_shown = matches!(state, DomainState::Verified | DomainState::Misconfigured);
+    if is_shown && !row.is_primary && !row.hostname.is_wildcard() {
+        actions.push("make_primary");
+    }
+    if !row.is_primary {
+        actions.push("update");
+    }
+    if counterpart.as_ref().is_some_and(|other| !names.iter().any(|name| name == other)) {
+        actions.push("add_counterpart");
+    }
+    actions.push("remove");
     Domain {
         id: row.id,
-        record: TxtRecord {
-            name: dns::record_name(&row.hostname),
-            value: dns::record_value(&row.verification_token),
-        },
+        state,
+        is_primary: row.is_primary,
+        records: records::wanted(&row.hostname, &row.token, target, row.diagnosis.as_ref()),
+        counterpart,
         hostname: row.hostname,
-        state: if row.verified_at.is_some() { DomainState::Verified } else { DomainState::Pending },
+        role: row.role,
+        diagnosis: row.diagnosis,
         created_at: row.created_at,
-        verified_at: row.verified_at,
+        verified_at: row.standing.verified_at,
+        lost_at: row.standing.lost_at,
+        next_check_at: row.next_check_at,
+        actions: actions.into_iter().filter(|_| may_manage).map(str::to_owned).collect(),
     }
 }

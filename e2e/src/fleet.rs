@@ -246,6 +246,16 @@ impl Fleet {
         self.store.list_keys(&format!("{}/{id}", project.project.id)).await.unwrap()
     }
 
+    /// Changes the database behind everybody's back: time that passes, say.
+    pub async fn sql(&self, statements: &str) {
+        let config: tokio_postgres::Config = self.database_url.parse().unwrap();
+        let (client, connection) = config.connect(NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        client.batch_execute(statements).await.unwrap();
+        drop(client);
+        connection.await.unwrap().unwrap();
+    }
+
     pub fn edge_port(&self) -> u16 {
         self.edge_port
     }

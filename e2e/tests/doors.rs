@@ -14,7 +14,7 @@ use loggia_e2e::eventually;
 use loggia_e2e::fleet::{Fleet, SOON, slug};
 use loggia_e2e::http1::{self, RawAnswer};
 use loggia_e2e::process::{Process, free_port, loggia, repository_root};
-use loggia_types::api::AddDomain;
+use loggia_types::api::{AddDomain, Domain, DomainRole};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -117,7 +117,10 @@ impl Said {
     }
 }
 
-fn differences(one: &Said, other: &Said) -> Vec<String> {
+/// What an edge says more at a hostname that is not the primary one, of which the other doors know nothing.
+const SAID_OF_COPIES: [&str; 2] = ["x-robots-tag", "x-loggia-rule"];
+
+fn differences(one: &Said, other: &Said, is_copy: bool) -> Vec<String> {
     let mut found = Vec::new();
     if one.status != other.status {
         found.push(format!("{} says {}, {} says {}", one.door, one.status, other.door, other.status));
@@ -126,7 +129,8 @@ fn differences(one: &Said, other: &Said) -> Vec<String> {
     let headers = |said: &Said| if is_dev { said.without_size_of_variant() } else { said.headers.clone() };
     let (left, right) = (headers(one), headers(other));
     for name in left.keys().chain(right.keys()).collect::<BTreeSet<_>>() {
-        if left.get(name) != right.get(name) {
+        let may_differ = is_copy && SAID_OF_COPIES.contains(&name.as_str());
+        if left.get(name) != right.get(name) && !may_differ {
             let (left, right) = (left.get(name), right.get(name));
             found.push(format!("{name}: {left:?} of {}, {right:?} of {}", one.door, other.door));
         }
@@ -197,18 +201,24 @@ async fn deploy(fleet: &Fleet, folder: &Path) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// Every host of the examples, as a domain of the one project.
+/// Every host of the examples, as a domain of the one project. The primary one is the examples' own.
 async fn add_domains(fleet: &Fleet, names: &mut NameServer, hosts: &BTreeSet<String>) {
     let mut domains = Vec::new();
-    for host in hosts {
-        let domain = AddDomain { hostname: host.parse().unwrap() };
-        domains.push(fleet.api.add_domain(&slug("doors"), &domain).await.unwrap());
+    let others = hosts.iter().map(String::as_str).filter(|host| *host != HOST);
+    for host in std::iter::once(HOST).chain(others) {
+        let domain = AddDomain { hostname: host.parse().unwrap(), with_www: false, role: Some(DomainRole::Serve) };
+        domains.push(fleet.api.add_domain(&slug("doors"), &domain).await.unwrap().domain);
     }
-    let records = domains.iter().map(|domain| (domain.record.name.as_str(), domain.record.value.as_str()));
-    names.set_txt(fleet.dir.path(), &records.collect::<Vec<_>>());
+    let proof = |domain: &Domain| format!("TXT {} {}", domain.records[0].name, domain.records[0].value);
+    names.set(&domains.iter().map(proof).collect::<Vec<_>>());
     for domain in &domains {
-        eventually("the record is seen", SOON, || async {
-            fleet.api.verify_domain(&slug("doors"), domain.id).await.ok()
+        eventually("the domain is proven", SOON, || async {
+            let domain = fleet.api.get_domain(&slug("doors"), domain.id).await.unwrap();
+            if domain.verified_at.is_none() {
+                // Too often is refused.
+                let _ = fleet.api.verify_domain(&slug("doors"), domain.id).await;
+            }
+            domain.verified_at
         })
         .await;
     }
@@ -265,9 +275,10 @@ async fn every_example_is_answered_alike_through_all_three_doors() {
             ];
             let mut found: Vec<String> = said.iter().flat_map(|said| said.faults(&case, &contents)).collect();
             let [rules_test, dev, edge, again] = &said;
-            found.extend(differences(edge, again));
-            found.extend(differences(rules_test, edge));
-            found.extend(differences(dev, edge));
+            let is_copy = case.host_and_target().0 != HOST;
+            found.extend(differences(edge, again, false));
+            found.extend(differences(rules_test, edge, is_copy));
+            found.extend(differences(dev, edge, is_copy));
             let place = format!("{}/cases.tsv:{} {} {}", example.name, case.line, case.method, case.url);
             faults.extend(found.into_iter().map(|fault| format!("{place}\n    {fault}")));
             asked += 1;

@@ -220,7 +220,8 @@ mod tests {
             environment: Environment::Production,
             indexable: true,
             serve: ServeSettings::default(),
-            surrogate_keys: SurrogateKeys::Listed(["p-1", "d-2"].map(str::to_owned).into()),
+            surrogate_keys: SurrogateKeys::Listed(Box::new(["p-1", "d-2"].map(str::to_owned).into())),
+            redirect: None,
             version: EventPosition(1),
         }
     }

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use loggia_serve::decide::{ByteRange, Content, Extent};
 use loggia_serve::pages::Page;
 use loggia_serve::respond::{Body, Response, respond};
-use loggia_serve::{Policy, RequestHead, Site, Target, head};
+use loggia_serve::{Policy, RequestHead, Site, Target, head, host_redirect};
 use loggia_types::hostname::HostnameKind;
 use loggia_types::route::Route;
 use loggia_types::rules::Scheme;
@@ -107,6 +107,15 @@ impl EdgeService {
             Resolution::Unavailable => return Plan::page(Page::routes_unavailable(), &head.headers),
         };
         record.route = Some(Arc::clone(&resolved.route));
+        let (method, headers) = (&head.method, &head.headers);
+        let (host, scheme) = (hostname.as_str(), visit.scheme);
+        let country = visit.country.as_ref().map(CountryCode::as_str);
+        let request = RequestHead { method, target, headers, scheme, host, country };
+        if let Some(to) = &resolved.route.redirect {
+            let response = host_redirect::redirect(request, request::port(head), to);
+            record.rule.clone_from(&response.rule);
+            return self.obey(response, head, visit, &resolved);
+        }
         let Some(deployment) = resolved.route.deployment() else {
             return Plan::page(Page::no_deployment(&hostname), &head.headers);
         };
@@ -120,10 +129,6 @@ impl EdgeService {
             record.route = Some(Arc::clone(&before));
             resolved = Resolved { route: before, is_confirmed: false, ..resolved };
         }
-        let (method, headers) = (&head.method, &head.headers);
-        let (host, scheme) = (hostname.as_str(), visit.scheme);
-        let country = visit.country.as_ref().map(CountryCode::as_str);
-        let request = RequestHead { method, target, headers, scheme, host, country };
         let mut response = respond(&shown.site, &self.policy(&resolved.route), request);
         record.rule.clone_from(&response.rule);
         if is_outdated {

@@ -105,6 +105,12 @@ pub(crate) fn host(head: &RequestHeader) -> Option<&[u8]> {
     pseudo.or_else(|| head.headers.get(HOST).map(http::HeaderValue::as_bytes))
 }
 
+/// The port that the visitor named, of a request whose host is valid.
+pub(crate) fn port(head: &RequestHeader) -> Option<u16> {
+    let text = std::str::from_utf8(host(head)?).ok()?;
+    text.rsplit_once(':')?.1.parse().ok()
+}
+
 /// The host of `Host`, `:authority` and an absolute target, all of which must agree.
 pub(crate) fn hostname(head: &RequestHeader) -> Result<Hostname, Refusal> {
     let pseudo = head.uri.authority().map(|authority| authority.as_str().as_bytes());
@@ -202,6 +208,13 @@ mod tests {
             );
         }
         assert_eq!(admit(&head("TRACE", "/", &[("Host", "a.localhost")])), Err(Refusal::Method));
+    }
+
+    #[test]
+    fn a_port_is_what_follows_the_host() {
+        for (host, expected) in [("a.localhost", None), ("a.localhost:8080", Some(8080)), ("a.localhost:", None)] {
+            assert_eq!(port(&head("GET", "/", &[("Host", host)])), expected, "{host}");
+        }
     }
 
     #[test]

@@ -152,7 +152,7 @@ async fn a_cdn_hears_its_headers_and_nobody_else() {
     .await;
     let deployment = world.deploy(1, &[("index.html", b"home"), ("404.html", b"none")]).await;
     let mut route = support::route(HOST, Some(deployment.deployment_id), world.api.next_position());
-    route.surrogate_keys = SurrogateKeys::Listed(["p-1", "d-1"].map(str::to_owned).into());
+    route.surrogate_keys = SurrogateKeys::Listed(Box::new(["p-1", "d-1"].map(str::to_owned).into()));
     world.api.set_route(route);
     let mut connection = Connection::open(world.edge.addr).await;
     let names = ["surrogate-key", "surrogate-control", "cdn-cache-control"];
@@ -366,7 +366,7 @@ async fn a_purge_reaches_what_it_names_and_nothing_else() {
         })
         .await;
     let mut route = support::route(HOST, Some(deployment.deployment_id), world.api.next_position());
-    route.surrogate_keys = SurrogateKeys::Listed(["a-of-the-route".to_owned()].into());
+    route.surrogate_keys = SurrogateKeys::Listed(Box::new(["a-of-the-route".to_owned()].into()));
     world.api.set_route(route);
     let mut connection = Connection::open(world.edge.addr).await;
     let paths = ["/", "/news", "/a.css"];

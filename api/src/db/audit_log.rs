@@ -40,6 +40,10 @@ statements! {
                 coalesce((select email from users where user_id = $3), 'configuration')
                     || coalesce((select ' (token ' || name || ')' from api_tokens where api_token_id = $4 and user_id = $3), ''),
                 $5, $6, $7, $8, $9)";
+
+    INSERT_BY_PLATFORM = "
+        insert into audit_log (organization_id, project_id, actor, action, target, details)
+        values ($1, $2, 'platform', $3, $4, $5)";
 }
 
 /// What is looked for; everything that is `None` is no limit.
@@ -106,5 +110,19 @@ pub(crate) async fn insert(db: &impl GenericClient, row: &NewAuditRow<'_>) -> Re
         ],
     )
     .await?;
+    Ok(())
+}
+
+/// A change that nobody asked for.
+pub(crate) async fn insert_by_platform(
+    db: &impl GenericClient,
+    organization_id: OrganizationId,
+    project_id: ProjectId,
+    action: &str,
+    target: &str,
+    details: &serde_json::Value,
+) -> Result<(), DbError> {
+    let statement = db.prepare_cached(INSERT_BY_PLATFORM).await?;
+    db.execute(&statement, &[&organization_id.as_str(), &project_id.as_str(), &action, &target, details]).await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use loggia_types::event::{Change, EdgeEvent};
-use loggia_types::{EventPosition, Hostname, ProjectId, Purge, SurrogateKey};
+use loggia_types::{DomainName, EventPosition, Hostname, ProjectId, Purge, SurrogateKey};
 use serde_json::Value;
 use tokio_postgres::Row;
 
@@ -44,7 +44,26 @@ pub(crate) async fn publish(
     appeared: &[Hostname],
     stale: &[SurrogateKey],
 ) -> Result<EventPosition, DbError> {
-    let appeared: Vec<&str> = appeared.iter().map(Hostname::as_str).collect();
+    publish_names(db, project_id, appeared.iter().map(Hostname::as_str).collect(), stale).await
+}
+
+/// The same for domains, of which some may be wildcards. Everything of the project is stale: with its first domain the
+/// project's own name asks search engines to stay away, and what was served at a domain that is gone must be.
+pub(crate) async fn publish_domains(
+    db: &impl GenericClient,
+    project_id: ProjectId,
+    appeared: &[&DomainName],
+) -> Result<EventPosition, DbError> {
+    let appeared = appeared.iter().map(|name| name.as_str()).collect();
+    publish_names(db, project_id, appeared, &[SurrogateKey::project(project_id)]).await
+}
+
+async fn publish_names(
+    db: &impl GenericClient,
+    project_id: ProjectId,
+    appeared: Vec<&str>,
+    stale: &[SurrogateKey],
+) -> Result<EventPosition, DbError> {
     let stale: Vec<&str> = stale.iter().map(SurrogateKey::as_str).collect();
     let statement = db.prepare_cached(PUBLISH).await?;
     let row = db.query_one(&statement, &[&project_id.as_str(), &appeared, &stale]).await?;
@@ -87,9 +106,11 @@ fn change(row: &Row) -> Result<Change, DbError> {
             serde_json::from_value(purge).map_or(Change::Reset, |purge| Change::Purge { project_id, purge })
         );
     }
-    let hostnames: Vec<String> = row.try_get("hostnames")?;
-    let hostnames = hostnames.iter().filter_map(|name| name.parse().ok()).collect();
-    Ok(Change::Routes { project_id, hostnames })
+    let appeared: Vec<String> = row.try_get("hostnames")?;
+    let appeared = appeared.iter().filter_map(|name| name.parse::<DomainName>().ok());
+    let (wildcards, exact): (Vec<_>, Vec<_>) = appeared.partition(DomainName::is_wildcard);
+    let bases = |names: Vec<DomainName>| names.iter().map(|name| name.base().clone()).collect();
+    Ok(Change::Routes { project_id, hostnames: bases(exact), wildcards: bases(wildcards) })
 }
 
 /// What an event makes stale in a cache in front of the edges.

@@ -1,7 +1,7 @@
 //! Mails about projects, to those who work on them and want to know.
 
 use loggia_types::build::BuildFailure;
-use loggia_types::{CommitSha, DeploymentId, Hostname, ProjectId, ProjectSlug};
+use loggia_types::{CommitSha, DeploymentId, DomainName, ProjectId, ProjectSlug};
 
 use super::letters::{self, About};
 use super::{Kind, enqueue};
@@ -55,7 +55,7 @@ pub(crate) async fn domain_lost(
     app: &App,
     db: &impl GenericClient,
     (project, slug): (ProjectId, &ProjectSlug),
-    hostname: &Hostname,
+    hostname: &DomainName,
     why: &str,
 ) -> Result<(), DbError> {
     let url = format!("{}/projects/{slug}/domains", app.config.public_url);

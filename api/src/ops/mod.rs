@@ -2,6 +2,7 @@
 
 pub(crate) mod builds;
 pub(crate) mod deployments;
+pub(crate) mod domains;
 pub(crate) mod people;
 pub(crate) mod purges;
 pub(crate) mod pushes;

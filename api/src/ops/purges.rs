@@ -2,7 +2,7 @@
 
 use loggia_types::hostname::HostnameKind;
 use loggia_types::purge::{KeyOwner, PurgeScope, PurgeUrl};
-use loggia_types::{DeploymentId, EventPosition, Hostname, Purge, SurrogateKey};
+use loggia_types::{DeploymentId, DomainName, EventPosition, Hostname, Purge, SurrogateKey};
 
 use crate::app::App;
 use crate::db::projects::ProjectRow;
@@ -58,7 +58,7 @@ async fn check_urls(
         HostnameKind::Production(slug) | HostnameKind::Alias(_, slug) | HostnameKind::Deployment(_, slug) => {
             slug == project.slug
         }
-        HostnameKind::Domain => domains.contains(hostname),
+        HostnameKind::Domain => domains.iter().any(|name| name.matches(hostname)),
         HostnameKind::Unused => false,
     };
     match urls.iter().find(|url| !is_own(url.hostname())) {
@@ -70,7 +70,7 @@ async fn check_urls(
     }
 }
 
-async fn verified_domains(db: &impl GenericClient, project: &ProjectRow) -> Result<Vec<Hostname>, DbError> {
+async fn verified_domains(db: &impl GenericClient, project: &ProjectRow) -> Result<Vec<DomainName>, DbError> {
     let rows = db::domains::list(db, project.id).await?;
-    Ok(rows.into_iter().filter(|row| row.verified_at.is_some()).map(|row| row.hostname).collect())
+    Ok(rows.into_iter().filter(|row| row.standing.verified_at.is_some()).map(|row| row.hostname).collect())
 }

@@ -1,127 +1,119 @@
 //! `/api/v1/projects/{slug}/domains`
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use loggia_types::api::{AddDomain, Domain, Page};
-use loggia_types::hostname::HostnameKind;
-use loggia_types::{DomainId, Hostname, ProjectSlug, SurrogateKey};
+use loggia_types::api::{AddDomain, AddedDomain, Domain, Page, UpdateDomain};
+use loggia_types::{DomainId, DomainName, ProjectSlug};
 use serde::Deserialize;
 
-use super::projects;
-use crate::access::InProject;
+use crate::access::{Caller, InProject, Permission};
 use crate::app::App;
-use crate::audit::{self, Change};
-
 use crate::db;
-use crate::db::domains::{DomainRow, HOSTNAME_IS_UNIQUE, ONCE_PER_PROJECT};
-use crate::db::projects::ProjectRow;
-use crate::db::{DbError, GenericClient};
-use crate::dns::{self, TxtAnswer};
+use crate::domains::check;
 use crate::error::ApiError;
 use crate::extract::{Json, Path};
-use crate::views;
+use crate::{ops, views};
+
+/// Each look is some ten questions to somebody's name servers.
+const VERIFY_PAUSE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct DomainPath {
     id: DomainId,
 }
 
-/// The domains of a project.
+/// All of a project's domains, the primary one first. There is one page.
 #[utoipa::path(get, path = "/api/v1/projects/{slug}/domains", tag = "Domains",
     params(("slug" = ProjectSlug, Path)), responses((status = 200, body = Page<Domain>)))]
 pub(crate) async fn list(
     inside: InProject,
     State(app): State<App>,
 ) -> Result<axum::Json<Page<Domain>>, ApiError> {
-    let project = &inside.project;
-    let rows = db::domains::list(&app.db().await?, project.id).await?;
-    Ok(axum::Json(Page { items: rows.into_iter().map(views::domain).collect(), next: None }))
+    Ok(axum::Json(Page { items: all(&app, &inside).await?, next: None }))
 }
 
-/// Anybody may name a hostname; it is served only once its zone proves it.
+/// A domain: what has to be in its zone, and what was found there.
+#[utoipa::path(get, path = "/api/v1/projects/{slug}/domains/{id}", tag = "Domains",
+    params(("slug" = ProjectSlug, Path), ("id" = DomainId, Path)), responses((status = 200, body = Domain)))]
+pub(crate) async fn get(
+    inside: InProject,
+    State(app): State<App>,
+    Path(DomainPath { id }): Path<DomainPath>,
+) -> Result<axum::Json<Domain>, ApiError> {
+    Ok(axum::Json(one(&app, &inside, id).await?))
+}
+
+/// Adds a hostname, or a wildcard. It is served once its zone proves it, which is looked for at once and then again and again.
 #[utoipa::path(post, path = "/api/v1/projects/{slug}/domains", tag = "Domains",
     params(("slug" = ProjectSlug, Path)), request_body = AddDomain,
-    responses((status = 201, body = Domain), (status = 409, description = "The project has it already")))]
+    responses((status = 201, body = AddedDomain),
+        (status = 409, description = "The project has it already, or somebody else has a right to it")))]
 pub(crate) async fn add(
     inside: InProject,
     State(app): State<App>,
     Json(body): Json<AddDomain>,
 ) -> Result<impl IntoResponse, ApiError> {
-    check_hostname(&app, &body.hostname)?;
-    let project = &inside.project;
-    let token = projects::random_secret();
-    let mut client = app.db().await?;
-    let transaction = client.transaction().await?;
-    let row =
-        db::domains::insert(&transaction, DomainId::generate(), project.id, &body.hostname, &token).await;
-    let row = row.map_err(|error| match error.constraint() {
-        Some(ONCE_PER_PROJECT) => ApiError::conflict(
-            "domain_exists",
-            format!("{} is a domain of this project already", body.hostname),
-        ),
-        _ => error.into(),
-    })?;
-    let change = Change::new("domain.add", body.hostname.as_str());
-    audit::record_in_project(&transaction, &inside, change).await?;
-    transaction.commit().await?;
-    Ok((StatusCode::CREATED, axum::Json(views::domain(row))))
+    let (id, counterpart) = ops::domains::add(&app, &inside, &body).await?;
+    let all = all(&app, &inside).await?;
+    let of = |id: DomainId| all.iter().find(|domain| domain.id == id).cloned();
+    let domain = of(id).ok_or_else(|| ApiError::not_found(format!("domain {id}")))?;
+    Ok((StatusCode::CREATED, axum::Json(AddedDomain { domain, with_www: counterpart.and_then(of) })))
 }
 
-/// Looks for the TXT record now, and says what was seen when it is not right.
+/// Looks at the zone now. The diagnosis says what was seen and what to do.
 #[utoipa::path(post, path = "/api/v1/projects/{slug}/domains/{id}/verify", tag = "Domains",
-    params(("slug" = ProjectSlug, Path), ("id" = DomainId, Path)),
-    responses((status = 200, body = Domain), (status = 409, description = "The record is not right, or it is taken")))]
+    params(("slug" = ProjectSlug, Path), ("id" = DomainId, Path)), responses((status = 200, body = Domain)))]
 pub(crate) async fn verify(
     inside: InProject,
     State(app): State<App>,
     Path(DomainPath { id }): Path<DomainPath>,
 ) -> Result<axum::Json<Domain>, ApiError> {
-    let project = &inside.project;
-    let domain = find(&app, project, id).await?;
-    let name = dns::record_name(&domain.hostname);
-    let expected = dns::record_value(&domain.verification_token);
-    let answer = app.resolver.txt(&name).await;
-    let seen = match answer {
-        TxtAnswer::Found(values) if values.iter().any(|value| value.trim() == expected) => {
-            mark_verified(&app, project, &domain).await?;
-            return Ok(axum::Json(views::domain(find(&app, project, id).await?)));
+    let row = {
+        let client = app.db().await?;
+        let row = db::domains::find(&client, inside.project.id, id).await?;
+        let row = row.ok_or_else(|| ApiError::not_found(format!("domain {id}")))?;
+        if !db::domains::note_asked(&client, id, VERIFY_PAUSE).await? {
+            let what = format!("{} was looked at a moment ago, and what was found is in its diagnosis", row.hostname);
+            return Err(ApiError::too_many("checked_just_now", &what, VERIFY_PAUSE));
         }
-        TxtAnswer::Found(values) => format!("the record holds {values:?}"),
-        TxtAnswer::Nothing => "there is no such record yet".to_owned(),
-        TxtAnswer::Failed(cause) => {
-            let message = format!("the name servers of {} could not be asked; try again", domain.hostname);
-            return Err(ApiError::unavailable("dns_unavailable", message, cause));
-        }
+        row
     };
-    db::domains::mark_checked(&app.db().await?, id).await?;
-    let message = format!("expected a TXT record {name} with the value {expected}, but {seen}");
-    Err(ApiError::conflict("domain_not_verified", message))
+    Box::pin(check::check(&app, &row)).await?;
+    Ok(axum::Json(one(&app, &inside, id).await?))
 }
 
-async fn mark_verified(app: &App, project: &ProjectRow, domain: &DomainRow) -> Result<(), ApiError> {
-    let mut client = app.db().await?;
-    let transaction = client.transaction().await?;
-    db::domains::mark_verified(&transaction, domain.id).await.map_err(|error| match error.constraint() {
-        Some(HOSTNAME_IS_UNIQUE) => {
-            ApiError::conflict("domain_taken", format!("{} is served for another project", domain.hostname))
-        }
-        _ => error.into(),
-    })?;
-    publish(&transaction, project, &domain.hostname).await?;
-    transaction.commit().await?;
-    Ok(())
+/// Makes it the domain that search engines list. The one before leads to it from now on, and so do those that lead to the
+/// primary one.
+#[utoipa::path(post, path = "/api/v1/projects/{slug}/domains/{id}/primary", tag = "Domains",
+    params(("slug" = ProjectSlug, Path), ("id" = DomainId, Path)),
+    responses((status = 200, body = Domain), (status = 409, description = "It is not proven, or a wildcard")))]
+pub(crate) async fn make_primary(
+    inside: InProject,
+    State(app): State<App>,
+    Path(DomainPath { id }): Path<DomainPath>,
+) -> Result<axum::Json<Domain>, ApiError> {
+    ops::domains::make_primary(&app, &inside, id).await?;
+    Ok(axum::Json(one(&app, &inside, id).await?))
 }
 
-/// The whole project is stale in caches: with its first domain the project's own name asks search engines to stay
-/// away, and what was served at a domain that is gone must be.
-async fn publish(db: &impl GenericClient, project: &ProjectRow, domain: &Hostname) -> Result<(), DbError> {
-    let stale = [SurrogateKey::project(project.id)];
-    db::events::publish(db, project.id, std::slice::from_ref(domain), &stale).await?;
-    Ok(())
+/// Changes what visitors of it get.
+#[utoipa::path(patch, path = "/api/v1/projects/{slug}/domains/{id}", tag = "Domains",
+    params(("slug" = ProjectSlug, Path), ("id" = DomainId, Path)), request_body = UpdateDomain,
+    responses((status = 200, body = Domain), (status = 409, description = "It is the primary one")))]
+pub(crate) async fn update(
+    inside: InProject,
+    State(app): State<App>,
+    Path(DomainPath { id }): Path<DomainPath>,
+    Json(body): Json<UpdateDomain>,
+) -> Result<axum::Json<Domain>, ApiError> {
+    ops::domains::update(&app, &inside, id, &body.role).await?;
+    Ok(axum::Json(one(&app, &inside, id).await?))
 }
 
-/// Takes a domain off the project.
+/// It is no longer served. For 30 days only this organization can add it again.
 #[utoipa::path(delete, path = "/api/v1/projects/{slug}/domains/{id}", tag = "Domains",
     params(("slug" = ProjectSlug, Path), ("id" = DomainId, Path)), responses((status = 204)))]
 pub(crate) async fn remove(
@@ -129,37 +121,36 @@ pub(crate) async fn remove(
     State(app): State<App>,
     Path(DomainPath { id }): Path<DomainPath>,
 ) -> Result<StatusCode, ApiError> {
-    let project = &inside.project;
-    let domain = find(&app, project, id).await?;
-    let mut client = app.db().await?;
-    let transaction = client.transaction().await?;
-    db::domains::delete(&transaction, domain.id).await?;
-    publish(&transaction, project, &domain.hostname).await?;
-    let change = Change::new("domain.remove", domain.hostname.as_str());
-    audit::record_in_project(&transaction, &inside, change).await?;
-    transaction.commit().await?;
+    ops::domains::remove(&app, &inside, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn find(app: &App, project: &ProjectRow, id: DomainId) -> Result<DomainRow, ApiError> {
-    let row = db::domains::find(&app.db().await?, project.id, id).await?;
-    row.ok_or_else(|| ApiError::not_found(format!("domain {id}")))
+#[derive(Debug, Deserialize)]
+pub(crate) struct ReleasedPath {
+    hostname: DomainName,
 }
 
-fn check_hostname(app: &App, hostname: &Hostname) -> Result<(), ApiError> {
-    let name = hostname.as_str();
-    if app.config.base_domain.classify(hostname) != HostnameKind::Domain {
-        let message = format!(
-            "{name} belongs to the platform; projects have names below {} already",
-            app.config.base_domain
-        );
-        return Err(ApiError::unprocessable("domain_of_the_platform", message));
-    }
-    let last = name.rsplit('.').next().unwrap_or(name);
-    // A numeric last label is an IPv4 address to a browser (WHATWG URL, «ends in a number»).
-    if !name.contains('.') || last.bytes().all(|b| b.is_ascii_digit()) {
-        let message = format!("{name} is not a public name; it looks like www.example.com");
-        return Err(ApiError::unprocessable("invalid_domain", message));
-    }
-    Ok(())
+/// Ends the quarantine of a hostname that an organization gave up or lost: another one can prove it at once.
+#[utoipa::path(delete, path = "/api/v1/released-hostnames/{hostname}", tag = "Domains",
+    params(("hostname" = DomainName, Path)), responses((status = 204)))]
+pub(crate) async fn hand_over(
+    caller: Caller,
+    State(app): State<App>,
+    Path(ReleasedPath { hostname }): Path<ReleasedPath>,
+) -> Result<StatusCode, ApiError> {
+    ops::domains::hand_over(&app, &caller, &hostname).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn all(app: &App, inside: &InProject) -> Result<Vec<Domain>, ApiError> {
+    let rows = db::domains::list(&app.db().await?, inside.project.id).await?;
+    let target = app.platform.target(&inside.project.slug, &app.resolver).await;
+    let may_manage = inside.role >= Permission::Manage.role();
+    let names: Vec<DomainName> = rows.iter().map(|row| row.hostname.clone()).collect();
+    Ok(rows.into_iter().map(|row| views::domain(row, &target, &names, may_manage)).collect())
+}
+
+async fn one(app: &App, inside: &InProject, id: DomainId) -> Result<Domain, ApiError> {
+    let found = all(app, inside).await?.into_iter().find(|domain| domain.id == id);
+    found.ok_or_else(|| ApiError::not_found(format!("domain {id}")))
 }

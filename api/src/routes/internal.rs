@@ -21,6 +21,7 @@ use crate::access::{Builder, Edge};
 use crate::app::App;
 use crate::db;
 use crate::db::routes::RouteRow;
+use crate::domains::routing;
 use crate::error::ApiError;
 use crate::extract::{Json, Path};
 use crate::ops;
@@ -125,26 +126,32 @@ pub(crate) async fn route(
     let environment = environment(&kind);
     // The alias that the hostname follows: none for a permanent address.
     let mut alias = Some(AliasName::Production);
-    let (row, own_name) = match kind {
+    let (mut is_indexable, mut redirect) = (None, None);
+    let row = match kind {
         HostnameKind::Production(slug) => {
-            (db::routes::find_by_alias(&client, &slug, &AliasName::Production).await?, true)
+            db::routes::find_by_alias(&client, &slug, &AliasName::Production).await?
         }
         HostnameKind::Alias(label, slug) => {
             let label = AliasName::Label(label);
             let row = db::routes::find_by_alias(&client, &slug, &label).await?;
             alias = Some(label);
             // A preview that nothing was deployed to is no hostname at all.
-            (row.filter(|row| row.deployment_id.is_some()).map(never_indexed), true)
+            row.filter(|row| row.deployment_id.is_some()).map(never_indexed)
         }
         HostnameKind::Deployment(id, slug) => {
             alias = None;
-            (db::routes::find_by_deployment(&client, &slug, id).await?.map(never_indexed), true)
+            db::routes::find_by_deployment(&client, &slug, id).await?.map(never_indexed)
         }
-        HostnameKind::Domain => (db::routes::find_by_domain(&client, &hostname).await?, false),
-        HostnameKind::Unused => (None, true),
+        HostnameKind::Domain => db::routes::find_by_domain(&client, &hostname).await?.map(|row| {
+            is_indexable = Some(routing::is_indexable(&row));
+            redirect = routing::redirect(&hostname, &row, &app.config.base_domain);
+            row.route
+        }),
+        HostnameKind::Unused => None,
     };
     let row = row.ok_or_else(|| ApiError::not_found(format!("project at {hostname}")))?;
-    Ok(axum::Json(answer(hostname, row, environment, own_name, alias.as_ref())))
+    let is_indexable = is_indexable.unwrap_or(!row.has_domain);
+    Ok(axum::Json(Route { redirect, ..answer(hostname, row, environment, is_indexable, alias) }))
 }
 
 /// Previews and permanent names stay out of search engines whether or not the project has a domain.
@@ -163,18 +170,19 @@ fn answer(
     hostname: Hostname,
     row: RouteRow,
     environment: Environment,
-    own_name: bool,
-    alias: Option<&AliasName>,
+    indexable: bool,
+    alias: Option<AliasName>,
 ) -> Route {
     Route {
         hostname,
         project_id: row.project_id,
-        surrogate_keys: SurrogateKeys::Usual(alias.cloned()),
+        surrogate_keys: SurrogateKeys::usual(alias),
         slug: row.slug,
         deployment_id: row.deployment_id,
         environment,
-        indexable: !(own_name && row.has_domain),
+        indexable,
         serve: ServeSettings { not_found: row.not_found },
+        redirect: None,
         version: row.version,
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use loggia_api::{CdnConfig, CloudflareConfig, FastlyConfig, VarnishConfig};
 use loggia_runtime::Secret;
+use loggia_types::Hostname;
 use loggia_types::api::{AddDomain, CdnHook, Promote, UpdateProject};
 use loggia_types::purge::PurgeRequest;
 
@@ -103,8 +104,10 @@ async fn fastly_is_told_what_each_change_makes_stale() {
     assert_eq!(cdn.call().await, hard(&format!("a-{id}-production")), "a promote");
     world.api.update_project(&slug("shop"), &UpdateProject::default()).await.unwrap();
     assert_eq!(cdn.call().await, hard(&format!("p-{id}")), "settings");
-    let domain = AddDomain { hostname: "www.example.com".parse().unwrap() };
-    let domain = world.api.add_domain(&slug("shop"), &domain).await.unwrap();
+    let hostname: Hostname = "www.example.com".parse().unwrap();
+    let domain = world.api.add_domain(&slug("shop"), &AddDomain::new(hostname)).await.unwrap().domain;
+    let proven = "update domains set verified_at = now(), proof_name = hostname";
+    world.database.connect().await.execute(proven, &[]).await.unwrap();
     world.api.remove_domain(&slug("shop"), domain.id).await.unwrap();
     assert_eq!(cdn.call().await, hard(&format!("p-{id}")), "a domain");
     purge(&world, &keys(&["news", "sport"], false)).await;

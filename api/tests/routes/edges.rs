@@ -95,7 +95,7 @@ async fn edges_hear_of_every_change_in_order_and_versions_rise() {
     assert!(event.position > hello.position);
     let hostnames =
         vec!["shop.localhost".parse().unwrap(), format!("d-{id}--shop.localhost").parse().unwrap()];
-    assert_eq!(event.change, Change::Routes { project_id: project.id, hostnames });
+    assert_eq!(event.change, Change::Routes { project_id: project.id, hostnames, wildcards: Vec::new() });
     let after = route(&world, "shop.localhost").await.unwrap();
     assert!(after.version >= event.position && before.version < event.position);
     let change = UpdateProject { not_found: Some(NotFound::None), ..UpdateProject::default() };

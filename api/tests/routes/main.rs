@@ -11,6 +11,7 @@ mod domains;
 mod edges;
 mod fake_cdn;
 mod mail;
+mod name_server;
 mod people;
 mod platform;
 mod projects;

@@ -103,7 +103,8 @@ async fn what_cannot_be_purged_is_refused_with_a_code_and_nobody_is_told() {
 async fn a_domain_is_purged_by_url_only_once_it_is_proven() {
     let world = World::start().await;
     let project = world.project("shop").await.project;
-    let domain = loggia_types::api::AddDomain { hostname: "www.example.com".parse().unwrap() };
+    let hostname: loggia_types::Hostname = "www.example.com".parse().unwrap();
+    let domain = loggia_types::api::AddDomain::new(hostname);
     world.api.add_domain(&slug("shop"), &domain).await.unwrap();
     let urls = Some(vec!["https://www.example.com/".to_owned()]);
     let body = PurgeRequest { urls, ..PurgeRequest::default() };

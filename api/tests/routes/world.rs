@@ -78,6 +78,8 @@ impl World {
             store: store.clone(),
             temp_dir: folder.path().to_owned(),
             dns_resolver: None,
+            edge_cname: None,
+            edge_addresses: Vec::new(),
             build_lease: Duration::from_secs(30),
             build_limits: BuildLimits {
                 memory_bytes: 1 << 30,

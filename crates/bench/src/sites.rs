@@ -12,7 +12,6 @@ use loggia_publish::complete::complete;
 use loggia_publish::sources::Sources;
 use loggia_publish::upload::upload_all;
 use loggia_storage::publish::write_manifest;
-use loggia_types::alias::AliasName;
 use loggia_types::build::Environment;
 use loggia_types::manifest::{Facts, HtmlHandling, NewEntry, NotFound};
 use loggia_types::publish::{SiteFile, plan};
@@ -294,7 +293,8 @@ pub(crate) fn route(host: &str, deployment: DeploymentRef) -> anyhow::Result<Rou
         environment: Environment::Production,
         indexable: true,
         serve: ServeSettings::default(),
-        surrogate_keys: SurrogateKeys::Usual(Some(AliasName::Production)),
+        surrogate_keys: SurrogateKeys::OfProduction,
+        redirect: None,
         version: EventPosition(1),
     })
 }

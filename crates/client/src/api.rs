@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use loggia_types::api::{
-    AddDomain, CdnHook, CreateDeployment, CreateProject, CreatedProject, Deployment, Domain, Page, Project,
-    Promote, PurgeAnswer, UpdateProject, UploadStarted,
+    AddDomain, AddedDomain, CdnHook, CreateDeployment, CreateProject, CreatedProject, Deployment, Domain, Page, Project,
+    Promote, PurgeAnswer, UpdateDomain, UpdateProject, UploadStarted,
 };
 use loggia_types::build::LogLine;
 use loggia_types::purge::PurgeRequest;
-use loggia_types::{ContentHash, DeploymentId, DomainId, ProjectSlug};
+use loggia_types::{ContentHash, DeploymentId, DomainId, DomainName, ProjectSlug};
 use reqwest::{Body, Method};
 
 use crate::http::{ClientError, Http};
@@ -152,7 +152,11 @@ impl ApiClient {
         self.http.json(self.project(Method::POST, slug, "/rollback")).await
     }
 
-    pub async fn add_domain(&self, slug: &ProjectSlug, body: &AddDomain) -> Result<Domain, ClientError> {
+    pub async fn add_domain(
+        &self,
+        slug: &ProjectSlug,
+        body: &AddDomain,
+    ) -> Result<AddedDomain, ClientError> {
         self.http.json(self.project(Method::POST, slug, "/domains").json(body)).await
     }
 
@@ -160,12 +164,37 @@ impl ApiClient {
         self.http.json(self.project(Method::GET, slug, "/domains")).await
     }
 
+    pub async fn get_domain(&self, slug: &ProjectSlug, id: DomainId) -> Result<Domain, ClientError> {
+        self.http.json(self.project(Method::GET, slug, &format!("/domains/{id}"))).await
+    }
+
+    /// Changes what visitors of it get.
+    pub async fn update_domain(
+        &self,
+        slug: &ProjectSlug,
+        id: DomainId,
+        body: &UpdateDomain,
+    ) -> Result<Domain, ClientError> {
+        self.http.json(self.project(Method::PATCH, slug, &format!("/domains/{id}")).json(body)).await
+    }
+
+    pub async fn make_primary_domain(&self, slug: &ProjectSlug, id: DomainId) -> Result<Domain, ClientError> {
+        self.http.json(self.project(Method::POST, slug, &format!("/domains/{id}/primary"))).await
+    }
+
+    /// Has its zone looked at now.
     pub async fn verify_domain(&self, slug: &ProjectSlug, id: DomainId) -> Result<Domain, ClientError> {
         self.http.json(self.project(Method::POST, slug, &format!("/domains/{id}/verify"))).await
     }
 
     pub async fn remove_domain(&self, slug: &ProjectSlug, id: DomainId) -> Result<(), ClientError> {
         self.http.send(self.project(Method::DELETE, slug, &format!("/domains/{id}"))).await.map(drop)
+    }
+
+    /// Ends the quarantine of a hostname that an organization gave up, so that another one can have it.
+    pub async fn hand_over_hostname(&self, hostname: &DomainName) -> Result<(), ClientError> {
+        let path = format!("/api/v1/released-hostnames/{hostname}");
+        self.http.send(self.http.request(Method::DELETE, &path).timeout(CALL_TIMEOUT)).await.map(drop)
     }
 
     fn project(&self, method: Method, slug: &ProjectSlug, rest: &str) -> reqwest::RequestBuilder {

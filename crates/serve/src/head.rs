@@ -8,6 +8,7 @@ use http::header::{
 use http::response::Parts;
 use http::{HeaderMap, Response, StatusCode};
 use loggia_types::Manifest;
+use loggia_types::route::RedirectStatus;
 
 use crate::decide::{Answer, Content, Decision, Extent, Role, Validators};
 use crate::matching::Answered;
@@ -49,6 +50,17 @@ pub fn platform(status: StatusCode) -> Parts {
     let mut parts = blank(status);
     parts.headers.insert(CACHE_CONTROL, NO_STORE);
     parts.headers.insert(ROBOTS, NOINDEX);
+    parts
+}
+
+/// A hostname leads to another one. A browser asks again each time, so that the choice can be taken back.
+pub fn of_host_redirect(redirect: RedirectStatus, location: &str, rule: &str) -> Parts {
+    let mut parts = blank(status_of(redirect.code()));
+    let headers = &mut parts.headers;
+    headers.insert(CACHE_CONTROL, REVALIDATE);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    insert(headers, LOCATION, location.as_bytes());
+    insert(headers, RULE, rule.as_bytes());
     parts
 }
 
@@ -95,6 +107,10 @@ fn status(answer: &Answer<'_>) -> StatusCode {
         Answer::PreconditionFailed => 412,
         Answer::Options => 204,
     };
+    status_of(code)
+}
+
+fn status_of(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 

@@ -6,12 +6,14 @@
 //!   [`loggia_types::rules::Rules`], when a deployment is made.
 //! - [`links`]: what a page asks for in its head, as a `Link` header, at the same time.
 //! - [`matching`]: which of these rules a request meets.
+//! - [`host_redirect`]: what a hostname answers that leads to another one.
 //! - [`decide`]: from a [`Site`] and a request to an answer; [`head`]: its status and headers; [`respond`]: both,
 //!   with a body.
 
 pub mod compile;
 pub mod decide;
 pub mod head;
+pub mod host_redirect;
 pub mod links;
 pub mod matching;
 pub mod multipart;

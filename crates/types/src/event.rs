@@ -42,6 +42,9 @@ pub enum Change {
         project_id: ProjectId,
         /// Those that appeared, so that an edge drops its «unknown» for them.
         hostnames: Vec<Hostname>,
+        /// Every name with one label before one of these appeared, too.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        wildcards: Vec<Hostname>,
     },
     /// Somebody asked for caches to forget something of a project. Its hostnames are told apart already: a URL of
     /// another project never gets here.
@@ -79,10 +82,15 @@ mod tests {
         let purge =
             |json: &str| Change::Purge { project_id, purge: serde_json::from_str(json).expect("valid") };
         let hostnames = vec!["shop.localhost".parse().expect("valid")];
+        let wildcards = vec!["example.com".parse().expect("valid")];
         let cases = [
             (
-                Change::Routes { project_id, hostnames },
+                Change::Routes { project_id, hostnames, wildcards: Vec::new() },
                 r#""type":"routes","project_id":"065wzsb800000001","hostnames":["shop.localhost"]"#,
+            ),
+            (
+                Change::Routes { project_id, hostnames: Vec::new(), wildcards },
+                r#""type":"routes","project_id":"065wzsb800000001","hostnames":[],"wildcards":["example.com"]"#,
             ),
             (
                 purge(r#"{"keys":["news"],"soft":true}"#),

@@ -32,6 +32,17 @@ impl Hostname {
         &self.0
     }
 
+    /// The name without its first label; `None` for a single label.
+    pub fn parent(&self) -> Option<Self> {
+        self.0.split_once('.').map(|(_, parent)| Self(parent.into()))
+    }
+
+    /// Whether it is this name or one below it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let rest = self.0.strip_suffix(other.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    }
+
     /// Parses the value of a `Host` header or an `:authority`: a hostname with an optional port.
     ///
     /// Only ASCII is accepted here (RFC 9110 §7.2): a browser sends A-labels.
@@ -116,6 +127,10 @@ pub enum HostnameKind {
 impl BaseDomain {
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    pub fn hostname(&self) -> &Hostname {
+        &self.0
     }
 
     pub fn production(&self, slug: &ProjectSlug) -> Hostname {

@@ -40,6 +40,14 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> std::time::Duration {
         (self.0 - earlier.0).try_into().unwrap_or_default()
     }
+
+    pub fn after(self, time: std::time::Duration) -> Self {
+        Self(self.0 + time)
+    }
+
+    pub fn before(self, time: std::time::Duration) -> Self {
+        Self(self.0 - time)
+    }
 }
 
 pub(crate) fn unix_ms_now() -> u64 {

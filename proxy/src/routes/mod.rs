@@ -206,9 +206,13 @@ impl Routes {
             Change::Reset => self.shared.expire_everything(),
             // No part of a purge.
             Change::Purge { .. } => {}
-            Change::Routes { project_id, hostnames } => {
+            Change::Routes { project_id, hostnames, wildcards } => {
                 for hostname in &hostnames {
                     self.shared.unknown.invalidate(hostname).await;
+                }
+                if !wildcards.is_empty() {
+                    // Which of them are below it is not worth an index: they are asked for once more.
+                    self.shared.unknown.invalidate_all();
                 }
                 for hostname in self.shared.held.invalidate(project_id, event.position) {
                     self.refresher.start_at_once(&hostname);

@@ -182,7 +182,7 @@ impl World {
     /// Makes [`HOST`] show a deployment, and tells the edges.
     pub fn promote(&self, deployment: DeploymentRef) {
         self.promote_silently(deployment);
-        self.api.emit(Change::Routes { project_id: project(), hostnames: vec![hostname(HOST)] });
+        self.api.emit(Change::Routes { project_id: project(), hostnames: vec![hostname(HOST)], wildcards: Vec::new() });
     }
 
     /// As [`World::promote`], without an event.
@@ -256,6 +256,7 @@ pub fn route(host: &str, deployment_id: Option<DeploymentId>, version: u64) -> R
         indexable: true,
         serve: ServeSettings::default(),
         surrogate_keys: SurrogateKeys::Listed(Box::default()),
+        redirect: None,
         version: EventPosition(version),
     }
 }

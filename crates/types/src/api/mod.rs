@@ -1,6 +1,7 @@
 //! The shapes of the public REST API (`/api/v1`), shared by the server, the CLI and the tests.
 
 mod devices;
+mod domains;
 mod error;
 mod notifications;
 mod people;
@@ -8,6 +9,7 @@ mod roles;
 mod teams;
 
 pub use devices::*;
+pub use domains::*;
 pub use error::ErrorBody;
 pub use notifications::Notifications;
 pub use people::*;
@@ -19,13 +21,13 @@ use serde::{Deserialize, Serialize};
 use crate::alias::AliasName;
 use crate::build::{BuildFailure, BuildSettings, Environment, StepTiming};
 use crate::git::{BranchName, CommitSha, RepositoryUrl};
-use crate::id::{DeploymentId, DomainId, EventPosition, ProjectId};
+use crate::id::{DeploymentId, EventPosition, ProjectId};
 use crate::manifest::NotFound;
 use crate::problem::Problem;
 use crate::publish::{PublishCounts, SiteFile};
 use crate::purge::Purge;
 use crate::timestamp::Timestamp;
-use crate::{ContentHash, Hostname, OrganizationSlug, ProjectSlug};
+use crate::{ContentHash, OrganizationSlug, ProjectSlug};
 
 /// One page of a list; `next` is the cursor of the following page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,40 +219,6 @@ pub struct Promote {
     pub deployment_id: DeploymentId,
     #[serde(default)]
     pub alias: Option<AliasName>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum DomainState {
-    Pending,
-    Verified,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Domain {
-    pub id: DomainId,
-    pub hostname: Hostname,
-    pub state: DomainState,
-    /// What the owner of the name puts into its zone to prove it.
-    pub record: TxtRecord,
-    pub created_at: Timestamp,
-    pub verified_at: Option<Timestamp>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct TxtRecord {
-    pub name: String,
-    pub value: String,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct AddDomain {
-    pub hostname: Hostname,
 }
 
 /// The answer to a purge: every edge hears of it at this place of the event stream.

@@ -2,7 +2,6 @@
 
 use super::*;
 use loggia_types::DeploymentId;
-use loggia_types::alias::AliasName;
 use loggia_types::build::Environment;
 use loggia_types::route::{ServeSettings, SurrogateKeys};
 
@@ -19,7 +18,8 @@ fn known_at(hostname: &str, project: u64, deployment: u64, version: u64) -> Know
         environment: Environment::Production,
         indexable: true,
         serve: ServeSettings::default(),
-        surrogate_keys: SurrogateKeys::Usual(None),
+        surrogate_keys: SurrogateKeys::OfDeployment,
+        redirect: None,
         version: EventPosition(version),
     };
     let seen = Seen { version: route.version, checked: None };
@@ -134,7 +134,7 @@ fn a_million_routes() {
         let seen = Seen { version: EventPosition(1), checked: Some(Checked::new(0, started, started)) };
         let route = Route {
             slug: format!("site-{n}").parse().expect("valid"),
-            surrogate_keys: SurrogateKeys::Usual(Some(AliasName::Production)),
+            surrogate_keys: SurrogateKeys::OfProduction,
             ..(*known.route).clone()
         };
         let slot = held.put(Known { route: Arc::new(route), seen });

@@ -12,7 +12,8 @@ fn route(hostname: &str, version: u64) -> Route {
         environment: loggia_types::build::Environment::Production,
         indexable: true,
         serve: ServeSettings::default(),
-        surrogate_keys: SurrogateKeys::Listed(["p-1".to_owned()].into()),
+        surrogate_keys: SurrogateKeys::Listed(Box::new(["p-1".to_owned()].into())),
+        redirect: None,
         version: EventPosition(version),
     }
 }
