@@ -58,7 +58,8 @@ pub(crate) async fn record_by_platform(
     change: Change<'_>,
 ) -> Result<(), DbError> {
     let details = json!({ "before": change.before, "after": change.after });
-    db::audit_log::insert_by_platform(db, organization_id, project_id, change.action, change.target, &details).await
+    db::audit_log::insert_by_platform(db, organization_id, project_id, change.action, change.target, &details)
+        .await
 }
 
 /// For a project or organization that the caller did not come in by, e.g. one just made.

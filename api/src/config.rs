@@ -195,7 +195,12 @@ mod tests {
     #[test]
     fn addresses_stand_with_commas_between_them() {
         let of = |text: &str| text.parse::<Addresses>().map(|addresses| addresses.0.len()).ok();
-        let cases = [("192.0.2.1", Some(1)), ("192.0.2.1, 2001:db8::1", Some(2)), ("192.0.2.1,", None), ("edge", None)];
+        let cases = [
+            ("192.0.2.1", Some(1)),
+            ("192.0.2.1, 2001:db8::1", Some(2)),
+            ("192.0.2.1,", None),
+            ("edge", None),
+        ];
         for (text, expected) in cases {
             assert_eq!(of(text), expected, "{text}");
         }

@@ -107,9 +107,7 @@ impl Resolver {
     /// Without a dot at the end.
     pub(crate) async fn cname(&self, name: &str) -> Answer<String> {
         let target = |data: &RData| match data {
-            RData::CNAME(target) => {
-                Some(target.0.to_ascii().trim_end_matches('.').to_ascii_lowercase())
-            }
+            RData::CNAME(target) => Some(target.0.to_ascii().trim_end_matches('.').to_ascii_lowercase()),
             _ => None,
         };
         self.ask(name, RecordType::CNAME, target).await

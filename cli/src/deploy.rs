@@ -52,7 +52,7 @@ struct LocalFile {
 }
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let api = options.api.client();
+    let api = options.api.client()?;
     let dir = options.dir.clone();
     let files = tokio::task::spawn_blocking(move || read_folder(&dir)).await??;
     if options.create {

@@ -32,7 +32,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let api = options.api.client();
+    let api = options.api.client()?;
     let request = PurgeRequest::from(options.purge());
     let answer = api.purge(&options.project, &request).await.context("purging")?;
     if options.json {

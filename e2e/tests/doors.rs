@@ -206,7 +206,8 @@ async fn add_domains(fleet: &Fleet, names: &mut NameServer, hosts: &BTreeSet<Str
     let mut domains = Vec::new();
     let others = hosts.iter().map(String::as_str).filter(|host| *host != HOST);
     for host in std::iter::once(HOST).chain(others) {
-        let domain = AddDomain { hostname: host.parse().unwrap(), with_www: false, role: Some(DomainRole::Serve) };
+        let domain =
+            AddDomain { hostname: host.parse().unwrap(), with_www: false, role: Some(DomainRole::Serve) };
         domains.push(fleet.api.add_domain(&slug("doors"), &domain).await.unwrap().domain);
     }
     let proof = |domain: &Domain| format!("TXT {} {}", domain.records[0].name, domain.records[0].value);

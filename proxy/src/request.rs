@@ -212,7 +212,9 @@ mod tests {
 
     #[test]
     fn a_port_is_what_follows_the_host() {
-        for (host, expected) in [("a.localhost", None), ("a.localhost:8080", Some(8080)), ("a.localhost:", None)] {
+        for (host, expected) in
+            [("a.localhost", None), ("a.localhost:8080", Some(8080)), ("a.localhost:", None)]
+        {
             assert_eq!(port(&head("GET", "/", &[("Host", host)])), expected, "{host}");
         }
     }

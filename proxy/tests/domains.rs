@@ -67,8 +67,12 @@ async fn a_hostname_that_leads_elsewhere_does_so_before_anything_else() {
     }
     let redirect = ask(&mut connection, WWW, "/", "").await;
     assert_eq!(redirect.header("cache-control"), Some("public, max-age=0, must-revalidate"));
-    assert_eq!((redirect.header("content-length"), redirect.header("x-loggia-rule")), (Some("0"), Some("domain")));
-    let posted = format!("POST /form HTTP/1.1\r\nHost: {WWW}\r\nContent-Length: 3\r\nConnection: close\r\n\r\na=b");
+    assert_eq!(
+        (redirect.header("content-length"), redirect.header("x-loggia-rule")),
+        (Some("0"), Some("domain"))
+    );
+    let posted =
+        format!("POST /form HTTP/1.1\r\nHost: {WWW}\r\nContent-Length: 3\r\nConnection: close\r\n\r\na=b");
     assert_eq!(told(&world.ask(&posted).await), "308 http://example.com/form", "the method is kept by 308");
     let broken = format!("GET /%zz HTTP/1.1\r\nHost: {WWW}\r\nConnection: close\r\n\r\n");
     assert_eq!(world.ask(&broken).await.status, 400);
@@ -83,9 +87,14 @@ async fn a_hostname_that_leads_elsewhere_does_so_before_anything_else() {
     eventually("every request is logged", async || lines().len() == asked).await;
     let redirects = lines().into_iter().filter(|line| line["status"] == 308).collect::<Vec<_>>();
     assert_eq!(redirects.len(), 5 * 4 + 2);
-    assert!(redirects.iter().all(|line| line["rule"] == "domain" && line["project"] == "shop"), "{redirects:?}");
+    assert!(
+        redirects.iter().all(|line| line["rule"] == "domain" && line["project"] == "shop"),
+        "{redirects:?}"
+    );
     let counted = world.metrics().await.summary("loggia_proxy_requests_total");
-    for line in [r#"{status="308",method="get",cache="none"} 21"#, r#"{status="308",method="other",cache="none"} 1"#] {
+    for line in
+        [r#"{status="308",method="get",cache="none"} 21"#, r#"{status="308",method="other",cache="none"} 1"#]
+    {
         assert!(counted.iter().any(|counted| counted == line), "{counted:?}");
     }
 

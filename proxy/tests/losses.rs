@@ -65,12 +65,20 @@ async fn an_event_that_is_lost_out_of_a_live_stream_is_found_within_seconds() {
     for (deployment, is_followed, expected, secs) in cases {
         let streams = world.api.followers();
         world.promote_silently(deployment);
-        world.api.lose(Change::Routes { project_id: project(), hostnames: vec![hostname(HOST)], wildcards: Vec::new() });
+        world.api.lose(Change::Routes {
+            project_id: project(),
+            hostnames: vec![hostname(HOST)],
+            wildcards: Vec::new(),
+        });
         let promoted = Instant::now();
         if is_followed {
             world.api.next_position();
             let other = loggia_types::ProjectId::from_parts(7, 7);
-            world.api.emit(Change::Routes { project_id: other, hostnames: Vec::new(), wildcards: Vec::new() });
+            world.api.emit(Change::Routes {
+                project_id: other,
+                hostnames: Vec::new(),
+                wildcards: Vec::new(),
+            });
         }
         eventually("the edge finds it", async || world.get("/").await.summary() == expected).await;
         assert!(promoted.elapsed() < Duration::from_secs(secs), "{:?}", promoted.elapsed());
@@ -87,7 +95,11 @@ async fn events_that_come_twice_or_in_another_order_are_no_gap() {
             // A hole, as a transaction leaves it that was rolled back.
             world.api.next_position();
             world.promote_silently(deployment);
-            world.api.lose(Change::Routes { project_id: project(), hostnames: vec![hostname(HOST)], wildcards: Vec::new() })
+            world.api.lose(Change::Routes {
+                project_id: project(),
+                hostnames: vec![hostname(HOST)],
+                wildcards: Vec::new(),
+            })
         });
         for event in events.iter().rev().chain(&events) {
             world.api.deliver(event);
@@ -110,7 +122,11 @@ async fn a_route_never_goes_back_to_a_lower_version() {
     world.api.set_route(route(HOST, Some(first.deployment_id), 1));
     world.api.next_position();
     let asked = world.api.questions();
-    world.api.emit(Change::Routes { project_id: project(), hostnames: vec![hostname(HOST)], wildcards: Vec::new() });
+    world.api.emit(Change::Routes {
+        project_id: project(),
+        hostnames: vec![hostname(HOST)],
+        wildcards: Vec::new(),
+    });
     eventually("the edge asked again", async || world.api.questions() > asked).await;
     assert_eq!(world.get("/").await.summary(), "200 two");
     let _ = second;

@@ -123,6 +123,7 @@ pub(crate) async fn insert_by_platform(
     details: &serde_json::Value,
 ) -> Result<(), DbError> {
     let statement = db.prepare_cached(INSERT_BY_PLATFORM).await?;
-    db.execute(&statement, &[&organization_id.as_str(), &project_id.as_str(), &action, &target, details]).await?;
+    db.execute(&statement, &[&organization_id.as_str(), &project_id.as_str(), &action, &target, details])
+        .await?;
     Ok(())
 }

@@ -15,6 +15,7 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 4] =
         [Self::PasswordReset, Self::EmailChange, Self::SignUp, Self::SecondFactor];
 

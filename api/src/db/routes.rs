@@ -101,7 +101,10 @@ pub(crate) async fn find_by_domain(
     hostname: &Hostname,
 ) -> Result<Option<DomainRouteRow>, DbError> {
     // A name of one label has no parent, and nobody its wildcard.
-    let wildcard = hostname.parent().map(|parent| DomainName::wildcard(&parent)).unwrap_or_else(|| hostname.clone().into());
+    let wildcard = hostname
+        .parent()
+        .map(|parent| DomainName::wildcard(&parent))
+        .unwrap_or_else(|| hostname.clone().into());
     let statement = db.prepare_cached(BY_DOMAIN).await?;
     let row = db.query_opt(&statement, &[&hostname.as_str(), &wildcard.as_str()]).await?;
     row.map(|row| {

@@ -14,9 +14,13 @@ pub(crate) enum Obstacle {
     OwnProject(ProjectSlug),
     OtherOrganization,
     /// Another organization has proven a name above it, and with it everything below.
-    Protected { by: DomainName },
+    Protected {
+        by: DomainName,
+    },
     /// Another organization gave it up not long ago.
-    Quarantined { until: Timestamp },
+    Quarantined {
+        until: Timestamp,
+    },
 }
 
 /// Looks for it. Whoever calls holds [`db::domains::lock_names`] until the name is taken.
@@ -49,7 +53,9 @@ impl Obstacle {
     /// For a person: whose it is, and what would be right.
     fn words(&self, name: &DomainName) -> String {
         match self {
-            Self::OwnProject(slug) => format!("{name} is a domain of your project {slug}; remove it there first."),
+            Self::OwnProject(slug) => {
+                format!("{name} is a domain of your project {slug}; remove it there first.")
+            }
             Self::OtherOrganization => format!(
                 "{name} is proven by another organization. If it is yours now, take that one's TXT record out of the zone: \
                  without it the name is given up after two days, and after 30 more you can have it. Whoever runs this \

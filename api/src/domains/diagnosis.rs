@@ -89,12 +89,20 @@ fn finding(level: FindingLevel, code: FindingCode, message: String) -> Finding {
 }
 
 /// Resolvers go on telling what was there, or that nothing was, for as long as the zone allowed.
-fn change_takes_time(observed: &Observed, about_proof: &[Finding], about_pointing: &[Finding]) -> Option<Finding> {
-    let is_wrong = |findings: &[Finding]| findings.iter().any(|finding| finding.level == FindingLevel::Problem);
+fn change_takes_time(
+    observed: &Observed,
+    about_proof: &[Finding],
+    about_pointing: &[Finding],
+) -> Option<Finding> {
+    let is_wrong =
+        |findings: &[Finding]| findings.iter().any(|finding| finding.level == FindingLevel::Problem);
     let of_proof = observed.proofs.first().and_then(|(_, answer)| answer.ttl_secs());
-    let of_pointing =
-        [observed.cname.ttl_secs(), observed.a.ttl_secs(), observed.aaaa.ttl_secs()].into_iter().flatten().max();
-    let longest = of_proof.filter(|_| is_wrong(about_proof)).max(of_pointing.filter(|_| is_wrong(about_pointing)));
+    let of_pointing = [observed.cname.ttl_secs(), observed.a.ttl_secs(), observed.aaaa.ttl_secs()]
+        .into_iter()
+        .flatten()
+        .max();
+    let longest =
+        of_proof.filter(|_| is_wrong(about_proof)).max(of_pointing.filter(|_| is_wrong(about_pointing)));
     let longest = longest.filter(|secs| *secs > 0)?;
     let message = format!(
         "A change is not seen everywhere at once: resolvers may go on telling what there was for up to {}.",
@@ -163,9 +171,15 @@ fn listed<T: ToString>(values: &[T]) -> String {
 }
 
 fn v4(addresses: &[IpAddr]) -> Vec<Ipv4Addr> {
-    addresses.iter().filter_map(|address| if let IpAddr::V4(v4) = address { Some(*v4) } else { None }).collect()
+    addresses
+        .iter()
+        .filter_map(|address| if let IpAddr::V4(v4) = address { Some(*v4) } else { None })
+        .collect()
 }
 
 fn v6(addresses: &[IpAddr]) -> Vec<Ipv6Addr> {
-    addresses.iter().filter_map(|address| if let IpAddr::V6(v6) = address { Some(*v6) } else { None }).collect()
+    addresses
+        .iter()
+        .filter_map(|address| if let IpAddr::V6(v6) = address { Some(*v6) } else { None })
+        .collect()
 }

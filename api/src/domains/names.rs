@@ -62,11 +62,15 @@ fn refuse_what_is_no_public_name(name: &DomainName) -> Result<(), Refused> {
         return invalid(format!("{name} is not a public name; one looks like www.example.com"));
     }
     if NEVER_PUBLIC.contains(&last) {
-        return invalid(format!("names that end in .{last} are never in the public DNS; use one like www.example.com"));
+        return invalid(format!(
+            "names that end in .{last} are never in the public DNS; use one like www.example.com"
+        ));
     }
     // CA/Browser Forum, Baseline Requirements, 7.1.4.2.1.
     if base.contains('_') {
-        return invalid(format!("{name} has an underscore, so no certificate can be had for it; use letters, digits and -"));
+        return invalid(format!(
+            "{name} has an underscore, so no certificate can be had for it; use letters, digits and -"
+        ));
     }
     let max = HOSTNAME_LEN_MAX - PROOF_PREFIX.len();
     if base.len() > max {
@@ -82,7 +86,10 @@ fn refuse_mixed_scripts(name: &DomainName) -> Result<(), Refused> {
     let base = name.base().as_str();
     let (unicode, decoded) = idna::domain_to_unicode(base);
     if decoded.is_err() {
-        return refused("invalid_domain", format!("{name} has a label that begins with xn-- and is no Punycode (RFC 5891)"));
+        return refused(
+            "invalid_domain",
+            format!("{name} has a label that begins with xn-- and is no Punycode (RFC 5891)"),
+        );
     }
     let is_ascii_ending = !unicode.rsplit('.').next().is_some_and(|last| !last.is_ascii());
     for label in unicode.split('.').filter(|label| !label.is_ascii()) {
@@ -131,7 +138,9 @@ fn refuse_imitations(name: &DomainName, platform: &BaseDomain) -> Result<(), Ref
     if look(&registrable) != look(&of_platform) {
         return Ok(());
     }
-    let message = format!("{registrable} is easily taken for {of_platform}, which is this platform's; use another name");
+    let message = format!(
+        "{registrable} is easily taken for {of_platform}, which is this platform's; use another name"
+    );
     refused("confusable_domain", message)
 }
 
@@ -283,8 +292,18 @@ mod tests {
             ("a.b.example.co.uk", "example.co.uk", "a.b.example.co.uk b.example.co.uk example.co.uk", None),
             ("example.co.uk", "example.co.uk", "example.co.uk", Some("www.example.co.uk")),
             ("www.co.uk", "www.co.uk", "www.co.uk", None),
-            ("www.shop.example.com", "example.com", "www.shop.example.com shop.example.com example.com", Some("shop.example.com")),
-            ("somebody.github.io", "somebody.github.io", "somebody.github.io", Some("www.somebody.github.io")),
+            (
+                "www.shop.example.com",
+                "example.com",
+                "www.shop.example.com shop.example.com example.com",
+                Some("shop.example.com"),
+            ),
+            (
+                "somebody.github.io",
+                "somebody.github.io",
+                "somebody.github.io",
+                Some("www.somebody.github.io"),
+            ),
             ("shop.internal", "shop.internal", "shop.internal", Some("www.shop.internal")),
             ("*.example.com", "example.com", "example.com", None),
         ];

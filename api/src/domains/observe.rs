@@ -57,8 +57,11 @@ async fn proofs(base: &Hostname, resolver: &Resolver) -> Vec<(Hostname, Answer<S
 
 async fn astray(base: &Hostname, resolver: &Resolver) -> Astray {
     let (doubled, apex) = (doubled(base), apex(base));
-    let (at_doubled, at_hostname, apex) =
-        tokio::join!(txt_if_it_fits(&doubled, resolver), resolver.txt(base.as_str()), resolver.soa(apex.as_str()));
+    let (at_doubled, at_hostname, apex) = tokio::join!(
+        txt_if_it_fits(&doubled, resolver),
+        resolver.txt(base.as_str()),
+        resolver.soa(apex.as_str())
+    );
     Astray { doubled: (doubled, at_doubled), at_hostname, apex }
 }
 

@@ -69,7 +69,9 @@ pub(crate) async fn expire(app: &App) -> Result<(), DbError> {
     db::domains::expire_released(&client).await?;
     for id in db::domains::list_lost_for_good(&client).await? {
         let transaction = client.transaction().await?;
-        let Some(row) = db::domains::lock(&transaction, id).await?.filter(|row| row.standing.lost_at.is_some()) else {
+        let Some(row) =
+            db::domains::lock(&transaction, id).await?.filter(|row| row.standing.lost_at.is_some())
+        else {
             continue;
         };
         db::domains::delete(&transaction, id).await?;

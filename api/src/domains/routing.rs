@@ -14,7 +14,11 @@ pub(crate) fn is_indexable(row: &DomainRouteRow) -> bool {
 }
 
 /// Where a domain leads. Never to itself: a wildcard may cover the hostname that it leads to, and then that one serves.
-pub(crate) fn redirect(hostname: &Hostname, row: &DomainRouteRow, base: &BaseDomain) -> Option<Box<RouteRedirect>> {
+pub(crate) fn redirect(
+    hostname: &Hostname,
+    row: &DomainRouteRow,
+    base: &BaseDomain,
+) -> Option<Box<RouteRedirect>> {
     let redirect = match &row.role {
         DomainRole::Serve => None,
         DomainRole::RedirectToPrimary { status } => {
@@ -66,7 +70,8 @@ mod tests {
             ("to a name of the platform", row(to("shop.localhost"), None, false), "307 shop.localhost"),
             ("to itself, by a wildcard", row(to("www.example.com"), None, true), "-"),
         ];
-        let (hostname, base) = ("www.example.com".parse().expect("valid"), "localhost".parse().expect("valid"));
+        let (hostname, base) =
+            ("www.example.com".parse().expect("valid"), "localhost".parse().expect("valid"));
         for (what, row, expected) in cases {
             let told = match redirect(&hostname, &row, &base).as_deref() {
                 None => "-".to_owned(),

@@ -89,7 +89,10 @@ mod tests {
                 let spread = expected.map(|secs| secs as f64 * share);
                 #[allow(clippy::cast_precision_loss, reason = "days in seconds")]
                 let found = next(chance).map(|secs| secs as f64);
-                assert!(found.zip(spread).is_none_or(|(found, spread)| (found - spread).abs() < 2.0), "{state:?}");
+                assert!(
+                    found.zip(spread).is_none_or(|(found, spread)| (found - spread).abs() < 2.0),
+                    "{state:?}"
+                );
             }
         }
     }

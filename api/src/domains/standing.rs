@@ -163,6 +163,9 @@ mod tests {
         assert_eq!((same.state(), turn), (DomainState::Misconfigured, Turn::Same));
         let (here, turn) = same.judge(proof(), Some(Pointing::Here), at(2));
         assert_eq!((here.state(), turn), (DomainState::Verified, Turn::Pointed));
-        assert_eq!((here.verified_at, here.proof_name), (Some(at(0)), Some("example.com".parse().expect("valid"))));
+        assert_eq!(
+            (here.verified_at, here.proof_name),
+            (Some(at(0)), Some("example.com".parse().expect("valid")))
+        );
     }
 }

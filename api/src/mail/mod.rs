@@ -28,6 +28,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 7] = [
         Self::Invitation,
         Self::PasswordReset,

@@ -108,11 +108,15 @@ async fn insert(
     };
     db::domains::insert(db, &new).await.map_err(|error| match error.constraint() {
         Some(ONCE_PER_PROJECT) => {
-            ApiError::conflict("domain_exists", format!("{name} is a domain of this project already")).about("hostname")
+            ApiError::conflict("domain_exists", format!("{name} is a domain of this project already"))
+                .about("hostname")
         }
         _ => error.into(),
     })?;
-    let change = Change { after: json!({ "role": role, "is_primary": is_primary }), ..Change::new("domain.add", name.as_str()) };
+    let change = Change {
+        after: json!({ "role": role, "is_primary": is_primary }),
+        ..Change::new("domain.add", name.as_str())
+    };
     audit::record_in_project(db, inside, change).await?;
     Ok(id)
 }
@@ -122,7 +126,8 @@ fn check_role(role: &DomainRole, name: &DomainName) -> Result<(), ApiError> {
     let DomainRole::Redirect { to, .. } = role else { return Ok(()) };
     let last = to.as_str().rsplit('.').next().unwrap_or_default();
     if !to.as_str().contains('.') || last.bytes().all(|byte| byte.is_ascii_digit()) {
-        let message = format!("{to} is no hostname that visitors can be sent to; it looks like www.example.org");
+        let message =
+            format!("{to} is no hostname that visitors can be sent to; it looks like www.example.org");
         return Err(ApiError::invalid("role.to", "invalid_redirect", message));
     }
     if name.exact() == Some(to) {
@@ -206,7 +211,10 @@ pub(crate) async fn make_primary(app: &App, inside: &InProject, id: DomainId) ->
     db::domains::set_primary(&transaction, project.id, id).await?;
     let there = db::domains::list(&transaction, project.id).await?;
     refuse_circles(&there)?;
-    let change = Change { before: json!({ "role": row.role }), ..Change::new("domain.make_primary", row.hostname.as_str()) };
+    let change = Change {
+        before: json!({ "role": row.role }),
+        ..Change::new("domain.make_primary", row.hostname.as_str())
+    };
     audit::record_in_project(&transaction, inside, change).await?;
     db::events::publish_domains(&transaction, project.id, &[&row.hostname]).await?;
     transaction.commit().await?;
@@ -253,7 +261,11 @@ fn summary(row: &DomainRow) -> Value {
 }
 
 /// Ends a quarantine: what only an operator can answer for.
-pub(crate) async fn hand_over(app: &App, caller: &crate::access::Caller, name: &DomainName) -> Result<(), ApiError> {
+pub(crate) async fn hand_over(
+    app: &App,
+    caller: &crate::access::Caller,
+    name: &DomainName,
+) -> Result<(), ApiError> {
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
     if !db::domains::forget_released(&transaction, name).await? {

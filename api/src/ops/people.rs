@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use loggia_types::api::{SignedIn, User};
 use loggia_types::{EmailAddress, OrganizationSlug, SessionId, UserId};
 use serde_json::Value;
@@ -103,7 +104,7 @@ pub(crate) async fn try_password(
     let is_right = passwords::is_right(password, hash).await?;
     let Some(user) = found.filter(|_| is_right) else {
         return Err(ApiError::rejection(
-            axum::http::StatusCode::UNAUTHORIZED,
+            StatusCode::UNAUTHORIZED,
             "wrong_credentials",
             "the address or the password is wrong".to_owned(),
         ));

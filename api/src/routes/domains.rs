@@ -76,7 +76,10 @@ pub(crate) async fn verify(
         let row = db::domains::find(&client, inside.project.id, id).await?;
         let row = row.ok_or_else(|| ApiError::not_found(format!("domain {id}")))?;
         if !db::domains::note_asked(&client, id, VERIFY_PAUSE).await? {
-            let what = format!("{} was looked at a moment ago, and what was found is in its diagnosis", row.hostname);
+            let what = format!(
+                "{} was looked at a moment ago, and what was found is in its diagnosis",
+                row.hostname
+            );
             return Err(ApiError::too_many("checked_just_now", &what, VERIFY_PAUSE));
         }
         row

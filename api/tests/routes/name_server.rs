@@ -108,8 +108,10 @@ impl Shared {
         let records = self.records.lock().unwrap();
         answer.add_answers(resolve(&records, &name, query.query_type()));
         if answer.answers.is_empty() {
-            let exists = records.keys().any(|(_, owner)| *owner == name || owner.ends_with(&format!(".{name}")));
-            answer.metadata.response_code = if exists { ResponseCode::NoError } else { ResponseCode::NXDomain };
+            let exists =
+                records.keys().any(|(_, owner)| *owner == name || owner.ends_with(&format!(".{name}")));
+            answer.metadata.response_code =
+                if exists { ResponseCode::NoError } else { ResponseCode::NXDomain };
             // It says for how long «nothing» holds.
             answer.add_authority(record("example.com", soa()));
         }
@@ -129,7 +131,8 @@ fn resolve(records: &Records, name: &str, kind: RecordType) -> Vec<Record> {
         let covering = wildcard.map(|wildcard| resolve(records, &wildcard, kind)).unwrap_or_default();
         return covering.into_iter().map(|found| rename(found, name)).collect();
     }
-    let mut found: Vec<Record> = of(&kind.to_string()).iter().map(|value| record(name, parse(kind, value))).collect();
+    let mut found: Vec<Record> =
+        of(&kind.to_string()).iter().map(|value| record(name, parse(kind, value))).collect();
     if kind != RecordType::CNAME
         && let [target] = of("CNAME").as_slice()
     {

@@ -6,7 +6,7 @@
 mod postgres;
 mod ready;
 mod sample;
-mod secrets;
+pub(crate) mod secrets;
 mod settings;
 
 use std::fs::File;
@@ -156,7 +156,8 @@ async fn announce_and_wait(
         failed = first_end(parts) => return failed,
         () = stop.cancelled() => return Ok(()),
     }
-    ready::announce(options, settings, is_new)?;
+    let setup_link = ready::setup_link(settings).await.context("asking whether somebody is there")?;
+    ready::announce(options, settings, is_new, setup_link.as_deref())?;
     if let Some(sample) = sample {
         let client = settings.api_client();
         tokio::spawn(sample.run(client, settings.api_url(), stop.clone()));

@@ -39,9 +39,23 @@ struct ReadyFile<'a> {
     edge_url: String,
     base_domain: &'a str,
     admin_token: &'a str,
+    /// Until somebody made the first account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setup_url: Option<&'a str>,
 }
 
-pub(super) fn announce(options: &Options, settings: &Settings<'_>, is_new: bool) -> anyhow::Result<()> {
+/// The link to make the first person with, while there is none.
+pub(super) async fn setup_link(settings: &Settings<'_>) -> anyhow::Result<Option<String>> {
+    let state: loggia_types::api::SetupState = settings.api_client().get("/setup").await?;
+    Ok(state.needed.then(|| settings.setup_url()))
+}
+
+pub(super) fn announce(
+    options: &Options,
+    settings: &Settings<'_>,
+    is_new: bool,
+    setup_link: Option<&str>,
+) -> anyhow::Result<()> {
     let base = options.base_domain.as_str();
     println!();
     println!("Loggia is up.");
@@ -50,6 +64,10 @@ pub(super) fn announce(options: &Options, settings: &Settings<'_>, is_new: bool)
         options.http_port, options.https_port
     );
     println!("  api     {}", settings.api_url());
+    if let Some(link) = setup_link {
+        println!("  setup   {link}");
+        println!("          Makes the first person, who then runs this installation. It works once.");
+    }
     if is_new {
         println!("  token   {}", settings.admin_token());
         println!(
@@ -64,6 +82,7 @@ pub(super) fn announce(options: &Options, settings: &Settings<'_>, is_new: bool)
             edge_url: settings.edge_url(),
             base_domain: base,
             admin_token: settings.admin_token(),
+            setup_url: setup_link,
         };
         secrets::write_private(file, &serde_json::to_vec(&ready)?)
             .with_context(|| format!("writing {}", file.display()))?;

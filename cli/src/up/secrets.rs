@@ -69,7 +69,7 @@ impl Secrets {
 }
 
 /// Writes a file that only its owner may read, whole or not at all.
-pub(super) fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let temporary = file.with_extension("new");
     let _ = std::fs::remove_file(&temporary);
     let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;

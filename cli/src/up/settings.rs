@@ -32,6 +32,10 @@ impl Settings<'_> {
         format!("http://127.0.0.1:{}", self.options.http_port)
     }
 
+    pub(super) fn setup_url(&self) -> String {
+        format!("http://localhost:{}/setup#token={}", self.options.api_port, self.secrets.setup_token)
+    }
+
     pub(super) fn admin_token(&self) -> &str {
         &self.secrets.admin_token
     }

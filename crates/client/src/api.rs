@@ -4,13 +4,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use loggia_types::api::{
-    AddDomain, AddedDomain, CdnHook, CreateDeployment, CreateProject, CreatedProject, Deployment, Domain, Page, Project,
-    Promote, PurgeAnswer, UpdateDomain, UpdateProject, UploadStarted,
+    AddDomain, AddedDomain, CdnHook, CreateDeployment, CreateProject, CreatedProject, Deployment, Domain,
+    Page, Project, Promote, PurgeAnswer, UpdateDomain, UpdateProject, UploadStarted,
 };
 use loggia_types::build::LogLine;
 use loggia_types::purge::PurgeRequest;
 use loggia_types::{ContentHash, DeploymentId, DomainId, DomainName, ProjectSlug};
 use reqwest::{Body, Method};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::http::{ClientError, Http};
 
@@ -152,11 +154,7 @@ impl ApiClient {
         self.http.json(self.project(Method::POST, slug, "/rollback")).await
     }
 
-    pub async fn add_domain(
-        &self,
-        slug: &ProjectSlug,
-        body: &AddDomain,
-    ) -> Result<AddedDomain, ClientError> {
+    pub async fn add_domain(&self, slug: &ProjectSlug, body: &AddDomain) -> Result<AddedDomain, ClientError> {
         self.http.json(self.project(Method::POST, slug, "/domains").json(body)).await
     }
 
@@ -195,6 +193,39 @@ impl ApiClient {
     pub async fn hand_over_hostname(&self, hostname: &DomainName) -> Result<(), ClientError> {
         let path = format!("/api/v1/released-hostnames/{hostname}");
         self.http.send(self.http.request(Method::DELETE, &path).timeout(CALL_TIMEOUT)).await.map(drop)
+    }
+
+    /// `GET /api/v1` and `path`, for what has no method of its own here.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.http.json(self.call(Method::GET, path)).await
+    }
+
+    /// As [`ApiClient::get`]; the answer has a body.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.http.json(self.call(Method::POST, path).json(body)).await
+    }
+
+    /// As [`ApiClient::get`]; an answer's body is not looked at.
+    pub async fn put(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
+        self.http.send(self.call(Method::PUT, path).json(body)).await.map(drop)
+    }
+
+    /// As [`ApiClient::put`].
+    pub async fn patch(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
+        self.http.send(self.call(Method::PATCH, path).json(body)).await.map(drop)
+    }
+
+    /// As [`ApiClient::put`].
+    pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        self.http.send(self.call(Method::DELETE, path)).await.map(drop)
+    }
+
+    fn call(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, &format!("/api/v1{path}")).timeout(CALL_TIMEOUT)
     }
 
     fn project(&self, method: Method, slug: &ProjectSlug, rest: &str) -> reqwest::RequestBuilder {

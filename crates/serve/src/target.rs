@@ -28,7 +28,8 @@ pub(crate) const SEGMENTS: &AsciiSet = &COMPONENT.remove(b'/');
 const RESERVED: &[&str] = &[".loggia", ".well-known/acme-challenge"];
 
 /// A query is passed on as it came; only what a header value or a URL cannot hold is escaped.
-pub(crate) const QUERY_ESCAPED: &AsciiSet = &percent_encoding::CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
+pub(crate) const QUERY_ESCAPED: &AsciiSet =
+    &percent_encoding::CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadTarget {

@@ -64,7 +64,11 @@ impl Owner<'_> {
     /// `200 body`, or `308 location`.
     async fn seen(&self, host: &str, path: &str) -> String {
         let answer = self.fleet.visitor.get(host, path).await;
-        let shown = if answer.header("location").is_empty() { answer.body.clone() } else { answer.header("location").to_owned() };
+        let shown = if answer.header("location").is_empty() {
+            answer.body.clone()
+        } else {
+            answer.header("location").to_owned()
+        };
         format!("{} {}", answer.status, shown.trim())
     }
 
@@ -121,7 +125,10 @@ async fn the_whole_life_of_a_domain() {
     let proof = apex.records[0].clone();
     assert_eq!(proof.name, "_loggia.example.com");
     assert_eq!((apex.records[1].name.as_str(), apex.records[1].value.as_str()), ("example.com", "127.0.0.1"));
-    assert_eq!((www.records[1].name.as_str(), www.records[1].value.as_str()), ("www.example.com", "edge.example.net"));
+    assert_eq!(
+        (www.records[1].name.as_str(), www.records[1].value.as_str()),
+        ("www.example.com", "edge.example.net")
+    );
     assert!(apex.is_primary && matches!(www.role, DomainRole::RedirectToPrimary { .. }));
 
     // Wrong records, diagnosed in words.
@@ -215,7 +222,9 @@ async fn the_whole_life_of_a_domain() {
             owner.look(id, "it is looked at", |domain| domain.next_check_at.is_some()).await;
         }
     }
-    for (id, host) in [(www.id, "www.example.com"), (apex.id, "example.com"), (wildcard.id, "anything.example.com")] {
+    for (id, host) in
+        [(www.id, "www.example.com"), (apex.id, "example.com"), (wildcard.id, "anything.example.com")]
+    {
         owner.is(id, DomainState::Lost).await;
         owner.shows_nothing(host).await;
     }
@@ -224,7 +233,10 @@ async fn the_whole_life_of_a_domain() {
 
     // Somebody else has the zone now, and has to wait; who had it before has not.
     fleet.sql("insert into organizations (organization_id, slug, name) values ('0000000000000001', 'other', 'Other')").await;
-    let other = CreateProject { organization: Some("other".parse().unwrap()), ..CreateProject::new(slug("other-shop")) };
+    let other = CreateProject {
+        organization: Some("other".parse().unwrap()),
+        ..CreateProject::new(slug("other-shop"))
+    };
     fleet.api.create_project(&other).await.unwrap();
     let refused = fleet.api.add_domain(&slug("other-shop"), &add("www.example.com")).await.unwrap_err();
     assert_eq!(refused.code(), Some("domain_quarantined"), "{refused}");

@@ -182,7 +182,11 @@ impl World {
     /// Makes [`HOST`] show a deployment, and tells the edges.
     pub fn promote(&self, deployment: DeploymentRef) {
         self.promote_silently(deployment);
-        self.api.emit(Change::Routes { project_id: project(), hostnames: vec![hostname(HOST)], wildcards: Vec::new() });
+        self.api.emit(Change::Routes {
+            project_id: project(),
+            hostnames: vec![hostname(HOST)],
+            wildcards: Vec::new(),
+        });
     }
 
     /// As [`World::promote`], without an event.

@@ -146,7 +146,8 @@ impl Addresses {
     fn elsewhere(&self, subject: &Subject) -> Finding {
         let name = &subject.name;
         let found: Vec<IpAddr> = self.all().collect();
-        let advice = if is_apex(name) { addresses_advice(&subject.target) } else { cname_advice(&subject.target) };
+        let advice =
+            if is_apex(name) { addresses_advice(&subject.target) } else { cname_advice(&subject.target) };
         let addresses = if found.len() == 1 { "address" } else { "addresses" };
         let message = format!(
             "{name} has the {addresses} {}, which {} not this platform's. Remove {} and {advice}.",
@@ -171,7 +172,9 @@ impl Addresses {
             [] => format!("Remove {records}"),
             wanted => format!("Change it to {}", listed(wanted)),
         };
-        let message = format!("Visitors of {name} who have no IPv6 go to {others}, which is not this platform. {change}.");
+        let message = format!(
+            "Visitors of {name} who have no IPv6 go to {others}, which is not this platform. {change}."
+        );
         finding(Problem, Code::AddressElsewhere, message)
     }
 
@@ -183,7 +186,8 @@ impl Addresses {
             ([], wanted) => format!("Change it to {}", listed(wanted)),
             (ours, _) => format!("Remove {records}, and keep {}", listed(ours)),
         };
-        let message = format!("Visitors of {name} with IPv6 go to {others}, which is not this platform. {change}.");
+        let message =
+            format!("Visitors of {name} with IPv6 go to {others}, which is not this platform. {change}.");
         finding(Problem, Code::Ipv6Elsewhere, message)
     }
 }
@@ -221,7 +225,8 @@ fn cname_at_apex(subject: &Subject, level: FindingLevel) -> Finding {
 
 fn behind_cloudflare(subject: &Subject, addresses: &Addresses) -> Finding {
     let name = &subject.name;
-    let shown = listed(&addresses.all().filter(|address| cloudflare::is_address_of(*address)).collect::<Vec<_>>());
+    let shown =
+        listed(&addresses.all().filter(|address| cloudflare::is_address_of(*address)).collect::<Vec<_>>());
     let message = format!(
         "{name} is answered by Cloudflare's proxy ({shown}), which hides where it leads. In Cloudflare's panel its record has to \
          lead to {}; with «DNS only» instead of «Proxied» it can be checked from here.",

@@ -86,7 +86,8 @@ fn told(subject: &Subject, zone: &[&str]) -> String {
     let pointing = verdict.pointing.map_or("could not be asked", Pointing::as_str);
     let mut told = format!("  proof {proof}, pointing {pointing}\n");
     for Finding { code, level, message } in verdict.diagnosis.findings {
-        let (level, code) = (format!("{level:?}").to_lowercase(), serde_json::to_string(&code).expect("text"));
+        let (level, code) =
+            (format!("{level:?}").to_lowercase(), serde_json::to_string(&code).expect("text"));
         writeln!(told, "  {level} {}: {message}", code.trim_matches('"')).expect("memory");
     }
     told
@@ -99,7 +100,12 @@ fn the_words_for_what_is_wrong_with_a_proof() {
         ("nothing yet", "www.example.com", false, &["SOA example.com"]),
         ("gone", "www.example.com", true, &["SOA example.com"]),
         ("not registered", "www.exmaple.com", false, &[]),
-        ("found", "www.example.com", false, &["TXT _loggia.www.example.com=loggia-verify=of-this-organization", elsewhere]),
+        (
+            "found",
+            "www.example.com",
+            false,
+            &["TXT _loggia.www.example.com=loggia-verify=of-this-organization", elsewhere],
+        ),
         (
             "found with quotes",
             "www.example.com",
@@ -112,8 +118,18 @@ fn the_words_for_what_is_wrong_with_a_proof() {
             false,
             &["TXT _loggia.www.example.com=loggia-verify=of-an-earlier-release", elsewhere],
         ),
-        ("found above", "www.example.com", false, &["TXT _loggia.example.com=loggia-verify=of-this-organization", elsewhere]),
-        ("a wildcard", "*.example.com", false, &["TXT _loggia.example.com=loggia-verify=of-this-organization"]),
+        (
+            "found above",
+            "www.example.com",
+            false,
+            &["TXT _loggia.example.com=loggia-verify=of-this-organization", elsewhere],
+        ),
+        (
+            "a wildcard",
+            "*.example.com",
+            false,
+            &["TXT _loggia.example.com=loggia-verify=of-this-organization"],
+        ),
         (
             "several values with ours among them",
             "www.example.com",
@@ -141,7 +157,10 @@ fn the_words_for_what_is_wrong_with_a_proof() {
             "the zone's name twice",
             "shop.example.com",
             false,
-            &["SOA example.com", "TXT _loggia.shop.example.com.example.com=loggia-verify=of-this-organization"],
+            &[
+                "SOA example.com",
+                "TXT _loggia.shop.example.com.example.com=loggia-verify=of-this-organization",
+            ],
         ),
         (
             "the zone's name twice, of an apex",
@@ -155,13 +174,22 @@ fn the_words_for_what_is_wrong_with_a_proof() {
             false,
             &["SOA example.com", "TXT shop.example.com=loggia-verify=of-this-organization"],
         ),
-        ("silence", "www.example.com", false, &["SILENT _loggia.www.example.com", "SILENT _loggia.example.com"]),
+        (
+            "silence",
+            "www.example.com",
+            false,
+            &["SILENT _loggia.www.example.com", "SILENT _loggia.example.com"],
+        ),
         ("silence above", "www.example.com", true, &["SOA example.com", "SILENT _loggia.example.com"]),
         (
             "silence above a name that is proven",
             "www.example.com",
             true,
-            &["TXT _loggia.www.example.com=loggia-verify=of-this-organization", "SILENT _loggia.example.com", elsewhere],
+            &[
+                "TXT _loggia.www.example.com=loggia-verify=of-this-organization",
+                "SILENT _loggia.example.com",
+                elsewhere,
+            ],
         ),
     ];
     let mut table = String::new();
@@ -175,9 +203,24 @@ fn the_words_for_what_is_wrong_with_a_proof() {
 #[test]
 fn the_words_for_where_a_domain_leads() {
     let cases: &[(&str, &str, &[&str], &[&str])] = &[
-        ("an alias of the edge", "www.example.com", BOTH, &["CNAME www.example.com=edge.example.net", "A www.example.com=192.0.2.1"]),
-        ("an alias of a project's name", "www.example.com", BOTH, &["CNAME www.example.com=shop.pages.example.net"]),
-        ("an alias that leads here by a detour", "www.example.com", V4, &["CNAME www.example.com=a.example.org", "A www.example.com=192.0.2.1"]),
+        (
+            "an alias of the edge",
+            "www.example.com",
+            BOTH,
+            &["CNAME www.example.com=edge.example.net", "A www.example.com=192.0.2.1"],
+        ),
+        (
+            "an alias of a project's name",
+            "www.example.com",
+            BOTH,
+            &["CNAME www.example.com=shop.pages.example.net"],
+        ),
+        (
+            "an alias that leads here by a detour",
+            "www.example.com",
+            V4,
+            &["CNAME www.example.com=a.example.org", "A www.example.com=192.0.2.1"],
+        ),
         ("both addresses", "example.com", BOTH, &["A example.com=192.0.2.1", "AAAA example.com=2001:db8::1"]),
         ("no IPv6", "example.com", BOTH, &["A example.com=192.0.2.1"]),
         ("nothing", "www.example.com", BOTH, &[]),
@@ -185,22 +228,72 @@ fn the_words_for_where_a_domain_leads() {
         ("nothing at an apex, IPv4 alone", "example.com", V4, &["TXT example.com=x"]),
         ("nothing at an apex, addresses unknown", "example.com", &[], &["TXT example.com=x"]),
         ("an address, ours unknown", "example.com", &[], &["A example.com=198.51.100.7"]),
-        ("an alias of something else", "www.example.com", BOTH, &["CNAME www.example.com=old.example.org", "A www.example.com=198.51.100.7"]),
+        (
+            "an alias of something else",
+            "www.example.com",
+            BOTH,
+            &["CNAME www.example.com=old.example.org", "A www.example.com=198.51.100.7"],
+        ),
         ("an alias of nothing", "www.example.com", BOTH, &["CNAME www.example.com=gone.example.org"]),
         ("an alias at an apex, leading here", "example.com", BOTH, &["CNAME example.com=edge.example.net"]),
-        ("an alias at an apex, leading elsewhere", "example.com", BOTH, &["CNAME example.com=old.example.org", "A example.com=198.51.100.7"]),
+        (
+            "an alias at an apex, leading elsewhere",
+            "example.com",
+            BOTH,
+            &["CNAME example.com=old.example.org", "A example.com=198.51.100.7"],
+        ),
         ("an alias at an apex, leading nowhere", "example.com", BOTH, &["CNAME example.com=old.example.org"]),
         ("another address", "www.example.com", BOTH, &["A www.example.com=198.51.100.7"]),
-        ("other addresses at an apex", "example.com", BOTH, &["A example.com=198.51.100.7", "A example.com=198.51.100.8", "AAAA example.com=2001:db8:bad::1"]),
-        ("the old address too", "example.com", BOTH, &["A example.com=192.0.2.1", "A example.com=198.51.100.7", "AAAA example.com=2001:db8::1"]),
-        ("IPv6 elsewhere", "example.com", BOTH, &["A example.com=192.0.2.1", "AAAA example.com=2001:db8:bad::1"]),
-        ("IPv6 elsewhere, and none here", "example.com", V4, &["A example.com=192.0.2.1", "AAAA example.com=2001:db8:bad::1"]),
-        ("IPv6 both", "example.com", BOTH, &["A example.com=192.0.2.1", "AAAA example.com=2001:db8::1", "AAAA example.com=2001:db8:bad::1"]),
-        ("IPv4 elsewhere", "example.com", BOTH, &["A example.com=198.51.100.7", "AAAA example.com=2001:db8::1"]),
-        ("Cloudflare", "example.com", BOTH, &["A example.com=104.16.1.2", "A example.com=104.17.1.2", "AAAA example.com=2606:4700::1"]),
+        (
+            "other addresses at an apex",
+            "example.com",
+            BOTH,
+            &["A example.com=198.51.100.7", "A example.com=198.51.100.8", "AAAA example.com=2001:db8:bad::1"],
+        ),
+        (
+            "the old address too",
+            "example.com",
+            BOTH,
+            &["A example.com=192.0.2.1", "A example.com=198.51.100.7", "AAAA example.com=2001:db8::1"],
+        ),
+        (
+            "IPv6 elsewhere",
+            "example.com",
+            BOTH,
+            &["A example.com=192.0.2.1", "AAAA example.com=2001:db8:bad::1"],
+        ),
+        (
+            "IPv6 elsewhere, and none here",
+            "example.com",
+            V4,
+            &["A example.com=192.0.2.1", "AAAA example.com=2001:db8:bad::1"],
+        ),
+        (
+            "IPv6 both",
+            "example.com",
+            BOTH,
+            &["A example.com=192.0.2.1", "AAAA example.com=2001:db8::1", "AAAA example.com=2001:db8:bad::1"],
+        ),
+        (
+            "IPv4 elsewhere",
+            "example.com",
+            BOTH,
+            &["A example.com=198.51.100.7", "AAAA example.com=2001:db8::1"],
+        ),
+        (
+            "Cloudflare",
+            "example.com",
+            BOTH,
+            &["A example.com=104.16.1.2", "A example.com=104.17.1.2", "AAAA example.com=2606:4700::1"],
+        ),
         ("silence", "www.example.com", BOTH, &["SILENT www.example.com"]),
         ("a wildcard's", "*.example.com", BOTH, &["A loggia-check.example.com=198.51.100.7"]),
-        ("a wildcard that leads here", "*.example.com", BOTH, &["CNAME loggia-check.example.com=edge.example.net"]),
+        (
+            "a wildcard that leads here",
+            "*.example.com",
+            BOTH,
+            &["CNAME loggia-check.example.com=edge.example.net"],
+        ),
     ];
     let mut table = String::new();
     for (what, name, addresses, zone) in cases {
@@ -217,20 +310,36 @@ fn the_words_for_where_a_domain_leads() {
 #[test]
 fn what_was_seen_is_told_in_full_but_not_without_end() {
     let subject = subject("www.example.com", BOTH, false);
-    let txt: Vec<String> = (0..100).map(|n| format!("TXT _loggia.www.example.com={n}\u{7}{}", "x".repeat(1000))).collect();
+    let txt: Vec<String> =
+        (0..100).map(|n| format!("TXT _loggia.www.example.com={n}\u{7}{}", "x".repeat(1000))).collect();
     let mut zone: Vec<&str> = txt.iter().map(String::as_str).collect();
-    zone.extend(["TXT www.example.com=v=spf1 -all", "A www.example.com=192.0.2.1", "AAAA www.example.com=2001:db8::1"]);
+    zone.extend([
+        "TXT www.example.com=v=spf1 -all",
+        "A www.example.com=192.0.2.1",
+        "AAAA www.example.com=2001:db8::1",
+    ]);
     let now = Timestamp::from_unix_secs(0).expect("a time");
     let seen = diagnose(&subject, &Zone(&zone).observe(&subject.name), now).diagnosis.seen;
     assert_eq!(seen.len(), SEEN_MAX + 2);
-    assert!(seen.iter().all(|record| record.value.chars().count() <= VALUE_LEN_MAX && !record.value.contains('\u{7}')));
-    let addresses: Vec<_> = seen[SEEN_MAX..].iter().map(|record| (record.kind.as_str(), record.value.as_str())).collect();
+    assert!(
+        seen.iter()
+            .all(|record| record.value.chars().count() <= VALUE_LEN_MAX && !record.value.contains('\u{7}'))
+    );
+    let addresses: Vec<_> =
+        seen[SEEN_MAX..].iter().map(|record| (record.kind.as_str(), record.value.as_str())).collect();
     assert_eq!(addresses, [("A", "192.0.2.1"), ("AAAA", "2001:db8::1")]);
 }
 
 #[test]
 fn times_in_words() {
-    let cases = [(1, "1 minute"), (90, "1 minute"), (300, "5 minutes"), (3600, "1 hour"), (86_400, "24 hours"), (604_800, "7 days")];
+    let cases = [
+        (1, "1 minute"),
+        (90, "1 minute"),
+        (300, "5 minutes"),
+        (3600, "1 hour"),
+        (86_400, "24 hours"),
+        (604_800, "7 days"),
+    ];
     for (secs, words) in cases {
         assert_eq!(in_words(secs), words);
     }

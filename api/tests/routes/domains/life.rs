@@ -31,7 +31,10 @@ async fn a_domain_is_told_what_is_wrong_until_it_is_proven_and_leads_here() {
     names.set("TXT", &proof.name, &["loggia-verify=something"]);
     let looked = owner.verify(&domain).await;
     assert_eq!(codes(&looked)[0], FindingCode::ProofOtherValue);
-    assert!(diagnosis(&looked).seen.iter().any(|record| record.value == "loggia-verify=something"), "{looked:?}");
+    assert!(
+        diagnosis(&looked).seen.iter().any(|record| record.value == "loggia-verify=something"),
+        "{looked:?}"
+    );
     is(&looked, DomainState::Pending);
     assert_eq!(shown(&world, "www.example.com").await, "-");
 
@@ -39,7 +42,10 @@ async fn a_domain_is_told_what_is_wrong_until_it_is_proven_and_leads_here() {
     names.set("A", "www.example.com", &["198.51.100.7"]);
     let proven = owner.verify(&domain).await;
     is(&proven, DomainState::Misconfigured);
-    assert_eq!(codes(&proven), [FindingCode::ProofFound, FindingCode::AddressElsewhere, FindingCode::ChangeTakesTime]);
+    assert_eq!(
+        codes(&proven),
+        [FindingCode::ProofFound, FindingCode::AddressElsewhere, FindingCode::ChangeTakesTime]
+    );
     assert!(proven.records[0].is_seen && !proven.records[1].is_seen);
     // Whoever asks for it here gets it all the same.
     assert_eq!(shown(&world, "www.example.com").await, "serves*");
@@ -62,7 +68,8 @@ async fn a_proof_at_the_apex_proves_what_is_below_without_being_asked() {
     let (world, names) = world().await;
     world.project("shop").await;
     world.project("blog").await;
-    let (shop, blog) = (Owner { api: &world.api, project: "shop" }, Owner { api: &world.api, project: "blog" });
+    let (shop, blog) =
+        (Owner { api: &world.api, project: "shop" }, Owner { api: &world.api, project: "blog" });
     let apex = shop.prove(&names, "example.com").await;
     // Of another project of the same organization.
     let below = blog.add("deep.down.example.com").await;
@@ -88,7 +95,10 @@ async fn name_servers_that_do_not_answer_say_nothing() {
         assert!(asked.elapsed() < Duration::from_secs(15), "a person waits for it");
         is(&looked, DomainState::Misconfigured);
         assert_eq!(diagnosis(&looked).proof, ProofSeen::Unknown);
-        assert!(diagnosis(&looked).findings.iter().all(|finding| finding.level == FindingLevel::Unknown), "{looked:?}");
+        assert!(
+            diagnosis(&looked).findings.iter().all(|finding| finding.level == FindingLevel::Unknown),
+            "{looked:?}"
+        );
     }
     assert_eq!(world.count("select sum(proof_misses)::bigint from domains").await, 0);
     assert_eq!(shown(&world, "www.example.com").await, "serves*");
@@ -117,14 +127,17 @@ async fn a_proof_that_is_gone_for_days_loses_the_domain_and_one_that_is_back_res
     }
     pass(&world, 46).await;
     // Nobody asks: it is due by itself.
-    eventually("it is lost", || async { route(&world, "www.example.com").await.is_none().then_some(()) }).await;
+    eventually("it is lost", || async { route(&world, "www.example.com").await.is_none().then_some(()) })
+        .await;
     let lost = owner.get(domain.id).await;
     is(&lost, DomainState::Lost);
     assert!(lost.lost_at.is_some() && lost.verified_at.is_none());
     assert_eq!(world.count("select count(*) from audit_log where action = 'domain.lose'").await, 1);
-    let told = "select count(*) from mail_outbox where recipient = 'anna@example.org' and kind = 'domain_lost'";
+    let told =
+        "select count(*) from mail_outbox where recipient = 'anna@example.org' and kind = 'domain_lost'";
     assert_eq!(world.count(told).await, 1);
-    let held = "select count(*) from released_hostnames where hostname = 'www.example.com' and reason = 'lost'";
+    let held =
+        "select count(*) from released_hostnames where hostname = 'www.example.com' and reason = 'lost'";
     assert_eq!(world.count(held).await, 1);
 
     names.set("TXT", &proof.name, &[&proof.value]);

@@ -19,9 +19,21 @@ async fn names_that_nobody_can_own_are_refused_with_what_would_be_right() {
         (r#"{"hostname":"www.*.example.com"}"#, "hostname", "invalid_field"),
         (r#"{"hostname":"shop.example.com","with_www":true}"#, "with_www", "no_counterpart"),
         (r#"{"hostname":"www.co.uk","with_www":true}"#, "with_www", "no_counterpart"),
-        (r#"{"hostname":"a.example.com","role":{"type":"redirect","to":"intranet"}}"#, "role.to", "invalid_redirect"),
-        (r#"{"hostname":"a.example.com","role":{"type":"redirect","to":"a.example.com"}}"#, "role", "redirect_circle"),
-        (r#"{"hostname":"*.example.com","role":{"type":"redirect","to":"a.example.com"}}"#, "role", "redirect_circle"),
+        (
+            r#"{"hostname":"a.example.com","role":{"type":"redirect","to":"intranet"}}"#,
+            "role.to",
+            "invalid_redirect",
+        ),
+        (
+            r#"{"hostname":"a.example.com","role":{"type":"redirect","to":"a.example.com"}}"#,
+            "role",
+            "redirect_circle",
+        ),
+        (
+            r#"{"hostname":"*.example.com","role":{"type":"redirect","to":"a.example.com"}}"#,
+            "role",
+            "redirect_circle",
+        ),
         (r#"{"hostname":"a.example.com","colour":1}"#, "colour", "unknown_field"),
     ];
     for (body, field, code) in cases {
@@ -30,7 +42,12 @@ async fn names_that_nobody_can_own_are_refused_with_what_would_be_right() {
         let response = request.header("content-type", "application/json").body(body).send().await.unwrap();
         assert_eq!(response.status().as_u16(), 422, "{body}");
         let error: ErrorBody = response.json().await.unwrap();
-        assert_eq!((error.code.as_str(), error.field.as_deref()), (code, Some(field)), "{body}: {}", error.detail);
+        assert_eq!(
+            (error.code.as_str(), error.field.as_deref()),
+            (code, Some(field)),
+            "{body}: {}",
+            error.detail
+        );
     }
     assert_eq!(world.count("select count(*) from domains").await, 0);
 }

@@ -70,8 +70,15 @@ async fn a_typed_www_is_the_primary_one() {
     owner.remove(&added.domain).await;
     let again = owner.add_as(&AddDomain { with_www: true, ..new("www.example.com") }).await.unwrap();
     assert!(again.with_www.is_none());
-    let primary: Vec<bool> =
-        world.api.list_domains(&slug("shop")).await.unwrap().items.iter().map(|domain| domain.is_primary).collect();
+    let primary: Vec<bool> = world
+        .api
+        .list_domains(&slug("shop"))
+        .await
+        .unwrap()
+        .items
+        .iter()
+        .map(|domain| domain.is_primary)
+        .collect();
     assert_eq!(primary, [true, false]);
 }
 
@@ -96,7 +103,10 @@ async fn domains_that_only_lead_elsewhere() {
 
     let error = set_role(&owner, &main, to("example.org")).await.unwrap_err();
     assert_eq!(error.code(), Some("domain_is_primary"));
-    let third = owner.add_as(&AddDomain { role: Some(to("old.example.org")), ..new("third.example.com") }).await.unwrap();
+    let third = owner
+        .add_as(&AddDomain { role: Some(to("old.example.org")), ..new("third.example.com") })
+        .await
+        .unwrap();
     let error = set_role(&owner, &old, to("third.example.com")).await.unwrap_err();
     assert_eq!(error.code(), Some("redirect_circle"));
     assert_eq!(owner.get(old.id).await.role, DomainRole::Serve, "nothing of it remains");
@@ -108,7 +118,8 @@ async fn a_wildcard_is_for_names_that_are_not_there_themselves() {
     let (world, names) = world().await;
     world.project("shop").await;
     world.project("blog").await;
-    let (shop, blog) = (Owner { api: &world.api, project: "shop" }, Owner { api: &world.api, project: "blog" });
+    let (shop, blog) =
+        (Owner { api: &world.api, project: "shop" }, Owner { api: &world.api, project: "blog" });
     let wildcard = shop.add("*.example.com").await;
     assert_eq!(wildcard.records[0].name, "_loggia.example.com");
     assert_eq!(wildcard.records[1].name, "*.example.com");
@@ -141,7 +152,9 @@ async fn a_wildcard_is_for_names_that_are_not_there_themselves() {
     assert_eq!(route(&world, "b.example.com").await.unwrap().slug.as_str(), "shop");
     let mut told = Vec::new();
     for _ in 0..2 {
-        let Change::Routes { project_id, .. } = stream.next().await.unwrap().unwrap().change else { panic!() };
+        let Change::Routes { project_id, .. } = stream.next().await.unwrap().unwrap().change else {
+            panic!()
+        };
         told.push(project_id == project.id);
     }
     assert_eq!(told, [true, false]);

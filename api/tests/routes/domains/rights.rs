@@ -127,7 +127,8 @@ async fn what_is_lost_for_a_month_is_removed() {
     let owner = of(&anna, "of-anna");
     let lost = owner.prove(&names, "www.example.com").await;
     let left = owner.prove(&names, "blog.example.com").await;
-    let lose = "update domains set verified_at = null, lost_at = now() - interval '31 days' where domain_id = $1";
+    let lose =
+        "update domains set verified_at = null, lost_at = now() - interval '31 days' where domain_id = $1";
     world.database.connect().await.execute(lose, &[&lost.id.as_str()]).await.unwrap();
     // Whoever has proven it meanwhile keeps it.
     names.set("TXT", "_loggia.www.example.com", &[]);
