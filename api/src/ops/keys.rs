@@ -108,3 +108,57 @@ pub(crate) async fn report_missing(app: &App) -> Result<(), DbError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use loggia_types::{OrganizationId, ProjectId, UserId};
+
+    use super::*;
+    use crate::db::variables::{self, Owner, Stored};
+    use crate::db::{self, two_factors};
+    use crate::ops;
+    use crate::ops::second_factor;
+    use crate::ops::variables::Setting;
+    use crate::test_database::TestDatabase;
+    use crate::vault::Vault;
+
+    /// The database and the code name a secret's place alike; otherwise a rotation could open nothing.
+    #[tokio::test]
+    async fn what_is_sealed_by_the_code_opens_at_the_place_that_the_database_names() {
+        let database = TestDatabase::create().await;
+        let pool = db::pool(&database.config, 1);
+        let client = pool.get().await.expect("a connection");
+        let vault = Vault::new(format!("k:{}", "1".repeat(64)).parse().expect("a ring"));
+        let (organization, project, user) =
+            (OrganizationId::from_parts(1, 1), ProjectId::from_parts(1, 2), UserId::from_parts(1, 3));
+        let rows = format!(
+            "insert into organizations (organization_id, slug, name) values ('{organization}', 'a', 'A');
+             insert into projects (project_id, organization_id, slug, name, webhook_secret)
+                 values ('{project}', '{organization}', 's', 'S', 'x');
+             insert into users (user_id, email) values ('{user}', 'a@example.org')"
+        );
+        client.batch_execute(&rows).await.expect("rows");
+        for owner in [Owner::Platform, Owner::Organization(organization), Owner::Project(project)] {
+            for context in ["all", "branch:a/b_c%"] {
+                let context = context.parse().expect("a context");
+                let setting = Setting { owner, context: &context, by: None };
+                let (name, value) = ("NAME".parse().expect("a name"), "secret".parse().expect("a value"));
+                ops::variables::set(&vault, &client, setting, &name, value, true).await.expect("sets");
+                let row = variables::find(&client, owner, &context, &name).await.expect("reads");
+                assert!(matches!(row.expect("it is there").stored, Stored::Secret(_)));
+            }
+        }
+        let sealed = second_factor::seal(&vault, user, b"secret");
+        assert!(two_factors::begin(&client, user, &sealed).await.expect("begins"));
+        let mut opened = Vec::new();
+        for table in SealedTable::ALL {
+            for row in sealed::lock(&client, table, &["k"], BEGINNING, 100).await.expect("reads") {
+                let secret = vault.open(&row.place, &row.secret.key_id, &row.secret.bytes);
+                assert_eq!(secret.as_deref(), Ok(b"secret".as_slice()), "{}", row.place);
+                opened.push(row.place);
+            }
+        }
+        assert_eq!(opened.len(), 7, "{opened:?}");
+        assert_eq!(sealed::count(&client).await.expect("counts"), [("k".to_owned(), 7)]);
+    }
+}

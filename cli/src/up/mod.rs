@@ -6,7 +6,7 @@
 mod postgres;
 mod ready;
 mod sample;
-mod secrets;
+pub(crate) mod secrets;
 mod settings;
 
 use std::fs::File;
