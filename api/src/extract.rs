@@ -148,7 +148,11 @@ mod tests {
             (r"{}", "slug", "slug is missing"),
             (r#"{"slug":"Shop"}"#, "slug", "lower-case"),
             (r#"{"slug":"shop","build":{"root":7}}"#, "build.root", "invalid type: integer, expected"),
-            (r#"{"slug":"shop","build":"hunter2\", expected x"}"#, "build", "invalid type: string, expected struct"),
+            (
+                r#"{"slug":"shop","build":"hunter2\", expected x"}"#,
+                "build",
+                "invalid type: string, expected struct",
+            ),
             ("[]", "", "invalid length"),
         ];
         for (body, field, words) in cases {

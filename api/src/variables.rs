@@ -96,7 +96,14 @@ mod tests {
             plain => Stored::Plain(plain.parse().expect("a value")),
         };
         let updated_at = Timestamp::from_unix_secs(0).expect("a time");
-        VariableRow { owner, context, name: name.parse().expect("a name"), stored, updated_at, updated_by: None }
+        VariableRow {
+            owner,
+            context,
+            name: name.parse().expect("a name"),
+            stored,
+            updated_at,
+            updated_by: None,
+        }
     }
 
     fn shown(rows: &[&str], (environment, branch, is_trusted): (Environment, &str, bool)) -> String {
@@ -109,7 +116,8 @@ mod tests {
                 Stored::Secret(_) if variable.is_withheld => "withheld",
                 Stored::Secret(_) => "***",
             };
-            let origin = |VariableOrigin { scope, context }: &VariableOrigin| format!("{} {context}", scope.as_str());
+            let origin =
+                |VariableOrigin { scope, context }: &VariableOrigin| format!("{} {context}", scope.as_str());
             let over: Vec<String> = variable.overrides.iter().map(origin).collect();
             let over = if over.is_empty() { String::new() } else { format!(" over {}", over.join(", ")) };
             format!("{}={value}{over}", variable.row.name)
@@ -131,8 +139,16 @@ mod tests {
                 "A=3 over organization all, platform all",
             ),
             // An owner's narrow variable does not beat a nearer owner's wide one.
-            (&["organization branch:main A=1", "project all A=2"], PRODUCTION, "A=2 over organization branch:main"),
-            (&["platform production A=1", "organization all A=2"], PRODUCTION, "A=2 over platform production"),
+            (
+                &["organization branch:main A=1", "project all A=2"],
+                PRODUCTION,
+                "A=2 over organization branch:main",
+            ),
+            (
+                &["platform production A=1", "organization all A=2"],
+                PRODUCTION,
+                "A=2 over platform production",
+            ),
             (
                 &["project branch:main A=1", "project all A=2", "project production A=3"],
                 PRODUCTION,

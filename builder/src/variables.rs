@@ -95,7 +95,9 @@ fn pull_request(build: &BuildAssignment) -> Option<&str> {
 /// Why a step could not have this variable. The api refuses these too, and may be of another version.
 fn refusal(name: &str, value: &str) -> Option<String> {
     let is_fine = name.parse::<VariableName>().map(drop).map_err(|invalid| invalid.to_string());
-    is_fine.and_then(|()| value.parse::<VariableValue>().map(drop).map_err(|invalid| invalid.to_string())).err()
+    is_fine
+        .and_then(|()| value.parse::<VariableValue>().map(drop).map_err(|invalid| invalid.to_string()))
+        .err()
 }
 
 /// Values that the log must not show.
@@ -106,9 +108,8 @@ pub fn secrets(build: &BuildAssignment) -> Vec<String> {
 /// What is said about secrets that the build lacks.
 pub fn withheld(build: &BuildAssignment) -> Option<String> {
     let names: Vec<&str> = build.withheld_names.iter().map(String::as_str).collect();
-    (!names.is_empty()).then(|| {
-        format!("Code from outside gets no secrets. Not set in this build: {}.", names.join(", "))
-    })
+    (!names.is_empty())
+        .then(|| format!("Code from outside gets no secrets. Not set in this build: {}.", names.join(", ")))
 }
 
 #[cfg(test)]
@@ -134,7 +135,9 @@ mod tests {
             commit: "0123456789012345678901234567890123456789".parse().unwrap(),
             environment,
             settings: BuildSettings::default(),
-            env: BuildEnv(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()),
+            env: BuildEnv(
+                env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            ),
             secret_names: BTreeSet::new(),
             withheld_names: BTreeSet::new(),
             base: None,

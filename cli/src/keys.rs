@@ -59,7 +59,11 @@ impl Options {
     fn client(&self) -> anyhow::Result<ApiClient> {
         let token = match &self.token {
             Some(token) => token.clone(),
-            None => self.secrets()?.context("LOGGIA_TOKEN is not set: this takes an operator's token")?.admin_token,
+            None => {
+                self.secrets()?
+                    .context("LOGGIA_TOKEN is not set: this takes an operator's token")?
+                    .admin_token
+            }
         };
         Ok(ApiClient::new(&self.api_url, &token))
     }
@@ -151,13 +155,26 @@ async fn rotate(options: &Options) -> anyhow::Result<()> {
         done += rotation.resealed;
         let unreadable = rotation.unreadable;
         if rotation.remaining == 0 {
-            println!("All secrets that can be opened are sealed with the key {}; {done} were sealed anew.", rotation.active);
-            ensure!(unreadable == 0, "{unreadable} secrets cannot be opened: see `loggia keys list` and the api's log");
+            println!(
+                "All secrets that can be opened are sealed with the key {}; {done} were sealed anew.",
+                rotation.active
+            );
+            ensure!(
+                unreadable == 0,
+                "{unreadable} secrets cannot be opened: see `loggia keys list` and the api's log"
+            );
             return Ok(());
         }
-        println!("{done} secrets sealed anew with the key {}, {} remain", rotation.active, rotation.remaining);
+        println!(
+            "{done} secrets sealed anew with the key {}, {} remain",
+            rotation.active, rotation.remaining
+        );
         idle = if rotation.resealed == 0 { idle + 1 } else { 0 };
-        ensure!(idle < IDLE_PASSES_MAX, "{} secrets are being changed all the time; try again", rotation.remaining);
+        ensure!(
+            idle < IDLE_PASSES_MAX,
+            "{} secrets are being changed all the time; try again",
+            rotation.remaining
+        );
         if rotation.resealed == 0 {
             tokio::time::sleep(PAUSE).await;
         }
@@ -174,13 +191,18 @@ async fn drop_key(options: &Options, id: &str) -> anyhow::Result<()> {
         _ => {}
     }
     let Some(mut secrets) = options.secrets()? else {
-        println!("The key {id} seals nothing: take it out of LOGGIA_SECRETS_KEYS of every api, and restart them.");
+        println!(
+            "The key {id} seals nothing: take it out of LOGGIA_SECRETS_KEYS of every api, and restart them."
+        );
         println!("Backups of the database from before the rotation need it.");
         return Ok(());
     };
     secrets.secrets_keys = without_key(&secrets.secrets_keys, id)?;
     secrets.save(&options.data_dir)?;
-    println!("The key {id} is gone from {}. Restart `loggia up`.", options.data_dir.join("secrets.json").display());
+    println!(
+        "The key {id} is gone from {}. Restart `loggia up`.",
+        options.data_dir.join("secrets.json").display()
+    );
     println!("Backups of the database from before the rotation need it.");
     Ok(())
 }

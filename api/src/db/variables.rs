@@ -1,7 +1,9 @@
 //! Environment variables of builds.
 
 use loggia_types::api::VariableScope;
-use loggia_types::{OrganizationId, ProjectId, Timestamp, UserId, VariableContext, VariableName, VariableValue};
+use loggia_types::{
+    OrganizationId, ProjectId, Timestamp, UserId, VariableContext, VariableName, VariableValue,
+};
 use tokio_postgres::Row;
 
 use super::{DbError, GenericClient, statements, text};

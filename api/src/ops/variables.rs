@@ -76,7 +76,8 @@ async fn require_fits(db: &impl GenericClient, owner: Owner) -> Result<(), ApiEr
         return Err(ApiError::unprocessable("too_many_variables", message));
     }
     if bytes > BYTES_MAX {
-        let message = format!("all variables here together can have {BYTES_MAX} bytes; keep files in the repository");
+        let message =
+            format!("all variables here together can have {BYTES_MAX} bytes; keep files in the repository");
         return Err(ApiError::unprocessable("variables_too_large", message));
     }
     Ok(())
@@ -153,11 +154,8 @@ pub(crate) async fn of_build(
     build: &ClaimedRow,
 ) -> Result<BuildVariables, OpenBuildError> {
     let rows = variables::list_for_project(db, build.project_id).await?;
-    let target = Target {
-        environment: build.environment,
-        branch: Some(&build.branch),
-        is_trusted: build.is_trusted,
-    };
+    let target =
+        Target { environment: build.environment, branch: Some(&build.branch), is_trusted: build.is_trusted };
     let mut variables = BuildVariables::default();
     for variable in resolve(rows, target) {
         let name = variable.row.name.to_string();
@@ -189,6 +187,7 @@ fn open(vault: &Vault, variable: Effective) -> Result<String, OpenBuildError> {
         ))
     };
     let place = place(row.owner, &row.context, &row.name);
-    let bytes = vault.open(&place, &sealed.key_id, &sealed.bytes).map_err(|error| unreadable(error.to_string()))?;
+    let bytes =
+        vault.open(&place, &sealed.key_id, &sealed.bytes).map_err(|error| unreadable(error.to_string()))?;
     String::from_utf8(bytes).map_err(|_| unreadable("it is no text".to_owned()))
 }

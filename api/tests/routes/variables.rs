@@ -26,7 +26,8 @@ async fn call(world: &World, token: &str, method: Method, path: &str, body: Opti
 }
 
 async fn set(world: &World, path: &str, name: &str, body: Value) {
-    let (status, answer) = call(world, ADMIN, Method::PUT, &format!("{path}/variables/{name}"), Some(body)).await;
+    let (status, answer) =
+        call(world, ADMIN, Method::PUT, &format!("{path}/variables/{name}"), Some(body)).await;
     assert_eq!(status, 200, "{answer}");
 }
 
@@ -120,7 +121,10 @@ async fn builds_get_what_is_set_for_them_and_code_from_outside_no_secrets() {
         pairs.join(" ")
     };
     let production = build(&world, "main", 'a').await;
-    assert_eq!(shown(&production), "EVERYWHERE=platform TOKEN=of-all-projects WHERE=anywhere WHO=organization");
+    assert_eq!(
+        shown(&production),
+        "EVERYWHERE=platform TOKEN=of-all-projects WHERE=anywhere WHO=organization"
+    );
     let branch = build(&world, "next", 'b').await;
     assert_eq!(shown(&branch), "EVERYWHERE=platform TOKEN=of-all-projects WHERE=next WHO=platform");
 
@@ -145,14 +149,17 @@ async fn viewers_see_names_and_developers_see_plain_values() {
     let world = World::start().await;
     world.project("shop").await;
     set(&world, "/projects/shop", "API_URL", json!({"value": "https://api.internal"})).await;
-    for (name, role, value, export) in
-        [("vera", Role::Viewer, Value::Null, 403), ("dora", Role::Developer, json!("https://api.internal"), 200)]
-    {
+    for (name, role, value, export) in [
+        ("vera", Role::Viewer, Value::Null, 403),
+        ("dora", Role::Developer, json!("https://api.internal"), 200),
+    ] {
         let person = world.person(name).await;
         world.join(&person, "default", role).await;
-        let (_, list) =
-            call(&world, &person.token, Method::GET, "/projects/shop/variables", None).await;
-        assert_eq!((&json(&list)["items"][0]["name"], &json(&list)["items"][0]["value"]), (&json!("API_URL"), &value));
+        let (_, list) = call(&world, &person.token, Method::GET, "/projects/shop/variables", None).await;
+        assert_eq!(
+            (&json(&list)["items"][0]["name"], &json(&list)["items"][0]["value"]),
+            (&json!("API_URL"), &value)
+        );
         let path = "/projects/shop/variables/effective?context=preview";
         let (_, effective) = call(&world, &person.token, Method::GET, path, None).await;
         assert_eq!(json(&effective)[0]["value"], value);
@@ -174,7 +181,10 @@ async fn an_env_file_is_imported_whole_or_not_at_all_and_exported_without_secret
     assert_eq!(world.count("select count(*) from environment_variables").await, 1);
 
     for (bad, words) in [
-        ("A=1\nB=hunter2 'x\nPATH=/bin\nC\n", "line 3: PATH cannot be set: the platform sets it to where the build's tools and folders are; change it in the build command; line 4: expected NAME=value"),
+        (
+            "A=1\nB=hunter2 'x\nPATH=/bin\nC\n",
+            "line 3: PATH cannot be set: the platform sets it to where the build's tools and folders are; change it in the build command; line 4: expected NAME=value",
+        ),
         ("A=1\nA=hunter2", "line 2: A stands here again, after line 1"),
     ] {
         let (status, refused) = import(&world, &format!("{path}/import"), bad).await;
@@ -200,7 +210,10 @@ async fn an_env_file_is_imported_whole_or_not_at_all_and_exported_without_secret
     let (_, done) = import(&world, &format!("{path}/import"), file).await;
     assert_eq!(done["dry_run"], false);
     let (_, exported) = call(&world, ADMIN, Method::GET, &format!("{path}/export"), None).await;
-    assert_eq!(exported, "API_URL=https://api.example.org\nGREETING=\"it's\\na day\"\n# TOKEN is a secret.\n");
+    assert_eq!(
+        exported,
+        "API_URL=https://api.example.org\nGREETING=\"it's\\na day\"\n# TOKEN is a secret.\n"
+    );
     let build = build(&world, "main", 'a').await;
     assert_eq!(build.env.get("TOKEN").map(String::as_str), Some("second-secret"));
     assert!(build.secret_names.contains("TOKEN"), "an import makes no secret plain");

@@ -34,8 +34,11 @@ pub(super) struct Mask {
 
 impl Mask {
     pub(super) fn new(values: &[String]) -> Self {
-        let forms: BTreeSet<String> =
-            values.iter().flat_map(|value| forms(value)).filter(|form| form.len() >= SECRET_LEN_MIN).collect();
+        let forms: BTreeSet<String> = values
+            .iter()
+            .flat_map(|value| forms(value))
+            .filter(|form| form.len() >= SECRET_LEN_MIN)
+            .collect();
         let longest = forms.iter().map(String::len).max().unwrap_or(0);
         let searcher = (!forms.is_empty())
             .then(|| AhoCorasick::new(&forms).expect("fewer than 2^31 states: values have 768 KiB at most"));

@@ -17,8 +17,8 @@ use loggia_storage::embedded::{EmbeddedS3, EmbeddedS3Config};
 use loggia_storage::{Store, StoreConfig};
 use loggia_types::api::ErrorBody;
 use loggia_types::build::{
-    BuildAssignment, BuildEnv, BuildLimits, BuildReport, BuildSettings, Environment, Heartbeat, HeartbeatAnswer,
-    LogBatch, LogLine, Phase,
+    BuildAssignment, BuildEnv, BuildLimits, BuildReport, BuildSettings, Environment, Heartbeat,
+    HeartbeatAnswer, LogBatch, LogLine, Phase,
 };
 use loggia_types::{BuildId, DeploymentId, DeploymentRef, Manifest, ProjectId, Timestamp};
 use tempfile::TempDir;

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use loggia_types::api::{
-    AddDomain, AddedDomain, CdnHook, CreateDeployment, CreateProject, CreateVariable, CreatedProject, Deployment,
-    Domain, KeyRotation, Page, Project, Promote, PurgeAnswer, SecretsKey, UpdateDomain, UpdateProject, UploadStarted,
-    Variable,
+    AddDomain, AddedDomain, CdnHook, CreateDeployment, CreateProject, CreateVariable, CreatedProject,
+    Deployment, Domain, KeyRotation, Page, Project, Promote, PurgeAnswer, SecretsKey, UpdateDomain,
+    UpdateProject, UploadStarted, Variable,
 };
 use loggia_types::build::LogLine;
 use loggia_types::purge::PurgeRequest;
@@ -153,11 +153,7 @@ impl ApiClient {
         self.http.json(self.project(Method::POST, slug, "/rollback")).await
     }
 
-    pub async fn add_domain(
-        &self,
-        slug: &ProjectSlug,
-        body: &AddDomain,
-    ) -> Result<AddedDomain, ClientError> {
+    pub async fn add_domain(&self, slug: &ProjectSlug, body: &AddDomain) -> Result<AddedDomain, ClientError> {
         self.http.json(self.project(Method::POST, slug, "/domains").json(body)).await
     }
 

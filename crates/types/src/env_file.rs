@@ -234,14 +234,22 @@ mod tests {
             ("A=1\nB=\"hunter2\nC=3\n", "line 2: the quote that is opened here is not closed"),
             ("A='x'hunter2", "line 1: there is something behind the closing quote"),
             ("A=\"x\"#hunter2", "line 1: there is something behind the closing quote"),
-            (r#"A="\hunter2""#, "line 1: between double quotes a backslash is followed by n, r, t, \", \\ or $"),
-            ("A=\"\\x\nB=2\"\nC", "line 1: between double quotes a backslash is followed by n, r, t, \", \\ or $; line 3: expected NAME=value"),
+            (
+                r#"A="\hunter2""#,
+                "line 1: between double quotes a backslash is followed by n, r, t, \", \\ or $",
+            ),
+            (
+                "A=\"\\x\nB=2\"\nC",
+                "line 1: between double quotes a backslash is followed by n, r, t, \", \\ or $; line 3: expected NAME=value",
+            ),
             ("A=hunter2\0", "line 1: a variable's value cannot hold a NUL character"),
         ];
         for (text, expected) in cases {
             assert_eq!(shown(text), expected, "{text:?}");
         }
-        for bad in ["A =1", "9A=hunter2", "=hunter2", "A-B=hunter2", "PATH=hunter2", "export=x y\nLOGGIA_X=hunter2"] {
+        for bad in
+            ["A =1", "9A=hunter2", "=hunter2", "A-B=hunter2", "PATH=hunter2", "export=x y\nLOGGIA_X=hunter2"]
+        {
             let told = shown(bad);
             assert!(told.contains("line ") && !told.contains("hunter2"), "{bad}: {told}");
         }

@@ -67,7 +67,9 @@ impl FromStr for VariableName {
         }
         let reserved = |reason| Err(InvalidVariableName::Reserved { name: text.to_owned(), reason });
         if text.starts_with("LD_") {
-            return reserved("it makes the system's linker load other code, into the platform's programs too");
+            return reserved(
+                "it makes the system's linker load other code, into the platform's programs too",
+            );
         }
         match RESERVED.iter().find(|(names, _)| names.contains(&text)) {
             Some((_, reason)) => reserved(reason),
@@ -206,7 +208,8 @@ mod tests {
     #[test]
     fn names_are_what_a_shell_takes_and_the_platform_does_not_need() {
         let long = "A".repeat(VARIABLE_NAME_LEN_MAX);
-        for good in ["A", "_", "API_KEY", "a9", "NODE_OPTIONS", "LOGGIANO", "CI_TOKEN", "LDAP", "NODE_ENV", &long]
+        for good in
+            ["A", "_", "API_KEY", "a9", "NODE_OPTIONS", "LOGGIANO", "CI_TOKEN", "LDAP", "NODE_ENV", &long]
         {
             assert!(good.parse::<VariableName>().is_ok(), "{good}");
         }

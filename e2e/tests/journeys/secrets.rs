@@ -85,7 +85,10 @@ async fn is_found_nowhere(mut fleet: Fleet) {
     let ended = watched(&fleet, &project, good).await;
     let log = fleet.log(&project, good).await;
     assert_eq!(ended.status, DeploymentStatus::Live, "{:?}\n{log}", ended.failure);
-    assert!(log.contains("plain: ***") && log.contains("all was said") && log.contains("CITY=Turin"), "{log}");
+    assert!(
+        log.contains("plain: ***") && log.contains("all was said") && log.contains("CITY=Turin"),
+        "{log}"
+    );
     assert!(ended.problems.iter().any(|problem| problem.file == "_redirects"), "{:?}", ended.problems);
     assert_eq!(fleet.visitor.get("shop.localhost", "/").await.body, "a page of a shop in Turin");
     let broken = fleet.push(&project, source.path(), "broken").await;
@@ -104,7 +107,9 @@ async fn is_found_nowhere(mut fleet: Fleet) {
     assert!(told.iter().any(|(place, _)| place.contains("objects/")), "the bucket was looked at");
     for (place, text) in &told {
         for trace in TRACES {
-            let found = text.find(trace).map(|at| text[text.floor_char_boundary(at.saturating_sub(200))..].chars().take(400).collect::<String>());
+            let found = text.find(trace).map(|at| {
+                text[text.floor_char_boundary(at.saturating_sub(200))..].chars().take(400).collect::<String>()
+            });
             assert!(found.is_none(), "{trace} is in {place}: {found:?}");
         }
     }
@@ -218,7 +223,12 @@ async fn keys_are_rotated_from_the_command_line_while_the_api_serves() {
     let (well, rotated) = keys(&fleet, &["rotate"]);
     assert!(well && rotated.contains("50 were sealed anew"), "{rotated}");
     let (_, listed) = keys(&fleet, &["list"]);
-    assert!(listed.contains("next") && listed.contains("50 secrets  seals what is new") && listed.contains("can be dropped"), "{listed}");
+    assert!(
+        listed.contains("next")
+            && listed.contains("50 secrets  seals what is new")
+            && listed.contains("can be dropped"),
+        "{listed}"
+    );
     let (well, dropped) = keys(&fleet, &["drop", "journey"]);
     assert!(well && dropped.contains("take it out of LOGGIA_SECRETS_KEYS"), "{dropped}");
     assert!(api.stop(nix::sys::signal::Signal::SIGTERM));
@@ -226,7 +236,9 @@ async fn keys_are_rotated_from_the_command_line_while_the_api_serves() {
     fleet.set("LOGGIA_SECRETS_KEYS", old);
     let api = fleet.start_api().await;
     eventually("the log names the key that is missing", SOON, || async {
-        api.log().contains("50 secrets are sealed with the key next, which is not in LOGGIA_SECRETS_KEYS").then_some(())
+        api.log()
+            .contains("50 secrets are sealed with the key next, which is not in LOGGIA_SECRETS_KEYS")
+            .then_some(())
     })
     .await;
     assert_eq!(fleet.api.list_variables(&project.project.slug).await.unwrap().items.len(), 50);

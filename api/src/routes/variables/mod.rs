@@ -76,9 +76,8 @@ impl<S: Send + Sync> FromRequest<S> for PlainText {
         let body = Bytes::from_request(request, state).await.map_err(|rejection| {
             ApiError::rejection(rejection.status(), "invalid_body", rejection.body_text())
         })?;
-        let text = String::from_utf8(body.into()).map_err(|_| {
-            ApiError::unprocessable("invalid_env_file", "the file is not UTF-8")
-        })?;
+        let text = String::from_utf8(body.into())
+            .map_err(|_| ApiError::unprocessable("invalid_env_file", "the file is not UTF-8"))?;
         Ok(Self(text))
     }
 }
@@ -229,7 +228,8 @@ impl Inside {
 
     async fn export(&self, app: &App, context: &VariableContext) -> Result<Response, ApiError> {
         let text = ops::variables::export(&app.db().await?, self.owner(), context).await?;
-        let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+        let headers =
+            [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
         Ok((headers, text).into_response())
     }
 

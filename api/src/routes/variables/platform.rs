@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use loggia_types::VariableName;
 use loggia_types::api::{CreateVariable, ImportedVariables, Page, SetVariable, Variable};
-use loggia_types::{VariableName};
 
 use super::{ContextQuery, ImportQuery, Inside, PlainText, VariablePath};
 use crate::access::Caller;

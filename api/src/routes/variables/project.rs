@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use loggia_types::api::{CreateVariable, EffectiveVariable, ImportedVariables, Page, SetVariable, Variable};
-use loggia_types::{BranchName, ProjectSlug, VariableName};
 use loggia_types::build::Environment;
+use loggia_types::{BranchName, ProjectSlug, VariableName};
 use serde::Deserialize;
 
 use super::{ContextQuery, ImportQuery, Inside, PlainText, VariablePath};
