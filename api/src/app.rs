@@ -20,7 +20,7 @@ use crate::mail::transport::Transport;
 use crate::metrics::Metrics;
 use crate::rates::Rates;
 use crate::vault::Vault;
-use crate::{dns, routes};
+use crate::{dns, ops, routes};
 
 /// Cheap to clone: one handle of everything.
 #[derive(Clone)]
@@ -78,6 +78,7 @@ impl App {
             config: Arc::new(config),
         };
         app.bootstrap().await.context("preparing the database")?;
+        ops::keys::report_missing(&app).await.context("looking at the keys of secrets")?;
         Ok(app)
     }
 

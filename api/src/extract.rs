@@ -63,7 +63,8 @@ fn not_json(error: &serde_json::Error) -> ApiError {
 
 /// `cause` is serde's: «unknown field `colour`, expected one of `slug`, `name` at line 1 column 9».
 fn invalid(field: &str, cause: &str) -> ApiError {
-    let cause = cause.split(" at line ").next().unwrap_or(cause);
+    let cause = without_content(cause.rsplit_once(" at line ").map_or(cause, |(cause, _)| cause));
+    let cause = cause.as_str();
     let at_root = field == ".";
     if let Some(unknown) = cause.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) {
         let known: Vec<&str> = cause.split('`').skip(3).step_by(2).collect();
@@ -83,6 +84,18 @@ fn invalid(field: &str, cause: &str) -> ApiError {
         return ApiError::unprocessable("invalid_body", cause.to_owned());
     }
     ApiError::invalid(field, "invalid_field", format!("{field}: {cause}"))
+}
+
+/// «invalid type: string "hunter2", expected a boolean» becomes «invalid type: string, expected a boolean»: what was sent
+/// may be a secret in the wrong place.
+fn without_content(cause: &str) -> String {
+    let is_told = ["invalid type: ", "invalid value: "].iter().any(|prefix| cause.starts_with(prefix));
+    match (cause.find(['"', '`']), cause.rfind(", expected ")) {
+        (Some(begin), Some(end)) if is_told && begin < end => {
+            format!("{}{}", cause[..begin].trim_end(), &cause[end..])
+        }
+        _ => cause.to_owned(),
+    }
 }
 
 /// What was probably meant: at most every third letter differs.
@@ -134,7 +147,12 @@ mod tests {
             (r#"{"slug":"shop","colour":"red"}"#, "colour", "there are slug, organization"),
             (r"{}", "slug", "slug is missing"),
             (r#"{"slug":"Shop"}"#, "slug", "lower-case"),
-            (r#"{"slug":"shop","build":{"root":7}}"#, "build.root", "invalid type"),
+            (r#"{"slug":"shop","build":{"root":7}}"#, "build.root", "invalid type: integer, expected"),
+            (
+                r#"{"slug":"shop","build":"hunter2\", expected x"}"#,
+                "build",
+                "invalid type: string, expected struct",
+            ),
             ("[]", "", "invalid length"),
         ];
         for (body, field, words) in cases {

@@ -29,6 +29,7 @@ mod table;
 #[path = "../tests/routes/database.rs"]
 mod test_database;
 mod upkeep;
+mod variables;
 mod vault;
 mod views;
 

@@ -3,7 +3,8 @@
 //!
 //! `vault.seal(place, secret)` gives the key's id and bytes for two columns; `vault.open(place, …)` gives it back. The
 //! *place* says what the secret is and whose (`variable 01jd… production API_KEY`): bytes that were moved to another row
-//! do not open there (XChaCha20-Poly1305 with the place as associated data).
+//! do not open there (XChaCha20-Poly1305 with the place as associated data). A table that keeps what was sealed calls its
+//! columns `sealed` and `key_id`, and joins in `db::sealed`: rotations seal everything anew with the key that is used now.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,7 +43,9 @@ impl FromStr for KeyRing {
     fn from_str(text: &str) -> Result<Self, InvalidKeyRing> {
         let mut keys = BTreeMap::new();
         let mut active = None;
-        for item in text.split(',').map(str::trim) {
+        // A file may have one on each line.
+        let items = text.trim().split([',', '\n']).map(str::trim);
+        for item in items.filter(|item| !item.starts_with('#')) {
             let (id, key) = item.split_once(':').ok_or(InvalidKeyRing::Shape)?;
             let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
             if id.is_empty() || id.len() > 32 || !id.chars().all(is_fine) {
@@ -101,6 +104,10 @@ impl Vault {
     /// The id of the key that seals now.
     pub(crate) fn active(&self) -> &str {
         &self.0.active
+    }
+
+    pub(crate) fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.0.keys.keys().map(String::as_str)
     }
 
     pub(crate) fn seal(&self, place: &str, secret: &[u8]) -> Sealed {
@@ -170,9 +177,12 @@ mod tests {
 
     #[test]
     fn a_ring_is_read_strictly_and_never_shown() {
-        let fine = format!("2026-11:{}, 2026-03:{}", key('a'), key('B'));
-        let ring: KeyRing = fine.parse().expect("a ring");
-        assert_eq!(format!("{ring:?}"), "KeyRing(2026-03, 2026-11: ***)");
+        let of_a_file = format!("# the first one seals\n2026-11:{}\n2026-03:{}\n", key('a'), key('B'));
+        for fine in [format!("2026-11:{}, 2026-03:{}", key('a'), key('B')), of_a_file] {
+            let ring: KeyRing = fine.parse().expect("a ring");
+            assert_eq!(format!("{ring:?}"), "KeyRing(2026-03, 2026-11: ***)");
+            assert_eq!(ring.active, "2026-11");
+        }
         for (bad, words) in [
             ("", "id:key"),
             (&*key('a'), "id:key"),

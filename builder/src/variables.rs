@@ -5,12 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use loggia_types::Problem;
 use loggia_types::build::{BuildAssignment, Environment};
+use loggia_types::{Problem, VariableName, VariableValue};
 
 type Variables = BTreeMap<String, String>;
-
-const OWN_PREFIX: &str = "LOGGIA";
 
 /// Everything that a build sees, and the variables of the project that it cannot have.
 #[derive(Debug)]
@@ -24,7 +22,7 @@ pub struct BuildVariables {
 pub fn of(build: &BuildAssignment) -> BuildVariables {
     let mut all = aliases(build);
     let mut problems = Vec::new();
-    for (name, value) in &build.env {
+    for (name, value) in build.env.iter() {
         match refusal(name, value) {
             None => drop(all.insert(name.clone(), value.clone())),
             Some(reason) => {
@@ -94,47 +92,32 @@ fn pull_request(build: &BuildAssignment) -> Option<&str> {
         .filter(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Why a step could not have this variable.
-fn refusal(name: &str, value: &str) -> Option<&'static str> {
-    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if !is_name {
-        return Some("a name has only letters, digits and `_`, and does not begin with a digit");
-    }
-    if value.contains('\0') {
-        return Some("its value holds a NUL character");
-    }
-    let is_own = name.strip_prefix(OWN_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
-    is_own.then_some("names that begin with LOGGIA are the platform's")
+/// Why a step could not have this variable. The api refuses these too, and may be of another version.
+fn refusal(name: &str, value: &str) -> Option<String> {
+    let is_fine = name.parse::<VariableName>().map(drop).map_err(|invalid| invalid.to_string());
+    is_fine
+        .and_then(|()| value.parse::<VariableValue>().map(drop).map_err(|invalid| invalid.to_string()))
+        .err()
 }
 
 /// Values that the log must not show.
-///
-/// The assignment does not say which variables are secret, so all are, but for what is too short or too common to
-/// be one: masking `production` or `true` would only spoil the log.
-pub fn secrets(variables: &Variables) -> Vec<String> {
-    variables
-        .iter()
-        .filter(|(name, value)| may_be_secret(name, value))
-        .map(|(_, value)| value.clone())
-        .collect()
+pub fn secrets(build: &BuildAssignment) -> Vec<String> {
+    build.secret_names.iter().filter_map(|name| build.env.get(name)).cloned().collect()
 }
 
-const SECRET_NAMES: [&str; 8] = ["TOKEN", "SECRET", "KEY", "PASS", "AUTH", "CREDENTIAL", "PRIVATE", "DSN"];
-
-fn may_be_secret(name: &str, value: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    let is_word = value.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-    match SECRET_NAMES.iter().any(|part| name.contains(part)) {
-        true => value.len() >= 4,
-        false => value.len() >= 8 && !is_word,
-    }
+/// What is said about secrets that the build lacks.
+pub fn withheld(build: &BuildAssignment) -> Option<String> {
+    let names: Vec<&str> = build.withheld_names.iter().map(String::as_str).collect();
+    (!names.is_empty())
+        .then(|| format!("Code from outside gets no secrets. Not set in this build: {}.", names.join(", ")))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use loggia_types::build::{BuildLimits, BuildSettings};
+    use std::collections::BTreeSet;
+
+    use loggia_types::build::{BuildEnv, BuildLimits, BuildSettings};
     use loggia_types::{BuildId, DeploymentId, ProjectId, Timestamp};
 
     use super::*;
@@ -152,7 +135,11 @@ mod tests {
             commit: "0123456789012345678901234567890123456789".parse().unwrap(),
             environment,
             settings: BuildSettings::default(),
-            env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            env: BuildEnv(
+                env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            ),
+            secret_names: BTreeSet::new(),
+            withheld_names: BTreeSet::new(),
             base: None,
             url: format!("https://{url}"),
             deployment_url: "https://d-0000000000000001--shop.example.com".to_owned(),
@@ -216,22 +203,18 @@ mod tests {
             !variables.install.contains_key("NODE_ENV"),
             "an install in production mode skips the build tools"
         );
-        assert_eq!(variables.problems.len(), 4);
+        assert_eq!(variables.problems.len(), 5);
     }
 
     #[test]
-    fn values_that_may_be_secret_are_masked_and_common_words_are_not() {
-        let cases = [
-            ("NODE_ENV", "production", false),
-            ("DEBUG", "true", false),
-            ("PORT", "8080", false),
-            ("API_TOKEN", "abcd", true),
-            ("API_TOKEN", "abc", false),
-            ("STRIPE", "sk_live_12345", true),
-            ("DATABASE", "postgres://u:p@h/db", true),
-        ];
-        for (name, value, expected) in cases {
-            assert_eq!(may_be_secret(name, value), expected, "{name}={value}");
-        }
+    fn secrets_are_those_that_the_api_names_and_withheld_ones_are_told() {
+        let env = [("API_TOKEN", "abcd"), ("STRIPE", "sk_live_12345")];
+        let mut build = assignment("shop.example.com", Environment::Preview, &env);
+        assert_eq!((secrets(&build), withheld(&build)), (Vec::new(), None));
+        build.secret_names = ["API_TOKEN", "ELSEWHERE"].map(str::to_owned).into();
+        build.withheld_names = ["B", "A"].map(str::to_owned).into();
+        assert_eq!(secrets(&build), ["abcd"]);
+        assert!(withheld(&build).is_some_and(|told| told.ends_with("in this build: A, B.")));
+        assert!(!format!("{build:?}").contains("sk_live"), "an assignment that is logged shows names");
     }
 }

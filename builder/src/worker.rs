@@ -125,7 +125,7 @@ impl Worker {
         tracing::info!("Build {id} of {} at {} begins", assignment.slug, assignment.commit.short());
         let stop = Stop::default();
         let target = LogTarget { client: self.client.clone(), build_id: id, attempt: assignment.attempt };
-        let (log, sender) = BuildLog::start(target, &variables::secrets(&assignment.env));
+        let (log, sender) = BuildLog::start(target, &variables::secrets(assignment));
         let build = Running::new(assignment, &self.tools, log, stop.clone(), claimed_at);
         build.add_timing(Step::Queue, queued_for);
         // All of these end with the build.

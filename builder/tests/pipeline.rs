@@ -61,6 +61,7 @@ async fn a_build_command_runs_with_the_project_s_variables_and_its_secrets_stay_
     let commit = world.git.create("site.git", true).commit("main", &[("README.md", "x")]);
     let mut assignment = world.assignment("site.git", &commit);
     assignment.env.insert("API_TOKEN".to_owned(), "hunter2hunter2".to_owned());
+    assignment.secret_names.insert("API_TOKEN".to_owned());
     assignment.settings.build_command = Some(
         "mkdir dist && echo \"$API_TOKEN\" > dist/index.html && echo \"token $API_TOKEN on $LOGGIA_BRANCH\" && \
          ln -s /etc/passwd dist/passwd"
@@ -96,11 +97,40 @@ async fn a_package_json_is_installed_by_its_lock_file_and_built_by_its_script() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_is_masked_encoded_cut_in_two_and_quoted_in_a_problem() {
+    let mut world = World::new().await;
+    let commit = world.git.create("site.git", true).commit("main", &[("index.html", "x")]);
+    let mut assignment = world.assignment("site.git", &commit);
+    assignment.env.insert("KEY".to_owned(), "hunter2-hunter2\nsecond/line".to_owned());
+    assignment.env.insert("PLAIN".to_owned(), "plainly-told".to_owned());
+    assignment.secret_names.insert("KEY".to_owned());
+    assignment.withheld_names.insert("OTHER_KEY".to_owned());
+    // Lines are cut at 8192 bytes: in the middle of the value, and behind it.
+    assignment.settings.build_command = Some(
+        "echo \"$KEY\"; printf %s \"$KEY\" | base64; printf 'user:%s' \"$KEY\" | base64; echo $PLAIN; \
+         printf '%8184s%s' '' \"$KEY\"; echo; printf '%8177s%s' '' \"$KEY\"; \
+         echo \"/old /new 999 $KEY\" > _redirects"
+            .to_owned(),
+    );
+    assignment.settings.output = Some(".".to_owned());
+    let report = world.build(&assignment).await;
+    let Outcome::Ready { problems, .. } = &report.outcome else { panic!("{report:?}") };
+    let log = world.log();
+    let told = format!("{log}{problems:?}{:?}", world.manifest(&assignment).await.unwrap().facts().problems);
+    for part in ["hunter2", "second/line", "aHVudGVyMi", "h1bnRlcjIt", "odW50ZXIyL"] {
+        assert!(!told.contains(part), "{part} in {told}");
+    }
+    assert!(log.contains("plainly-told") && log.contains("Not set in this build: OTHER_KEY."), "{log}");
+    assert!(problems.iter().any(|problem| problem.file == "_redirects"), "{problems:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_command_is_a_failed_build_with_its_exit_code_and_last_lines() {
     let mut world = World::new().await;
     let commit = world.git.create("site.git", true).commit("main", &[("index.html", "x")]);
     let mut assignment = world.assignment("site.git", &commit);
     assignment.env.insert("API_TOKEN".to_owned(), "hunter2hunter2".to_owned());
+    assignment.secret_names.insert("API_TOKEN".to_owned());
     assignment.settings.build_command = Some("echo almost $API_TOKEN; exit 3".to_owned());
     let report = world.build(&assignment).await;
     let failure = failed(&report);

@@ -14,6 +14,7 @@ mod dev;
 mod domains;
 mod git_server;
 mod health;
+mod keys;
 mod local_site;
 mod login;
 mod output;
@@ -84,6 +85,9 @@ enum Command {
     /// Try and check a site's redirects and headers, without deploying it.
     #[command(subcommand)]
     Rules(rules::Command),
+    /// The keys that seal secrets: see, add, rotate and drop them.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Run the api. Configured by the environment, see .env.example.
     Api,
     /// Run a builder. Configured by the environment, see .env.example.
@@ -145,6 +149,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Purge(options) => purge::run(options).await?,
         Command::Dev(options) => dev::run(options).await?,
         Command::Rules(command) => return rules::run(command).await,
+        Command::Keys(command) => keys::run(command).await?,
         Command::Api => serve::api().await?,
         Command::Builder => serve::builder().await?,
         Command::Proxy => serve::proxy().await?,

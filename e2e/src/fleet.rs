@@ -139,6 +139,8 @@ impl Fleet {
             ("LOGGIA_API_TEMP_DIR", folder("tmp")),
             ("LOGGIA_EDGE_PUBLIC_URL", format!("http://localhost:{}", self.edge_port)),
             ("LOGGIA_ADMIN_TOKEN", ADMIN.into()),
+            ("LOGGIA_SECRETS_KEYS", format!("journey:{}", "5a".repeat(32))),
+            ("LOGGIA_API_ADMIN_LISTEN", "127.0.0.1:0".into()),
             ("LOGGIA_BUILDER_TOKEN", BUILDER.into()),
             ("LOGGIA_EDGE_TOKEN", EDGE.into()),
             ("LOGGIA_S3_ENDPOINT", self.bucket.endpoint_url()),
@@ -254,6 +256,11 @@ impl Fleet {
         client.batch_execute(statements).await.unwrap();
         drop(client);
         connection.await.unwrap().unwrap();
+    }
+
+    /// How `psql` and its like reach the database.
+    pub fn database_url(&self) -> &str {
+        &self.database_url
     }
 
     pub fn edge_port(&self) -> u16 {

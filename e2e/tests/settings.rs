@@ -15,11 +15,14 @@ fn the_example_of_the_environment_is_complete() {
     for file in [
         "api/src/config.rs",
         "api/src/config/cdn.rs",
+        "api/src/config/mail.rs",
+        "api/src/config/people.rs",
         "builder/src/config.rs",
         "proxy/src/config.rs",
         "cli/src/main.rs",
         "cli/src/api.rs",
         "cli/src/deploy.rs",
+        "cli/src/keys.rs",
         "cli/src/purge.rs",
         "cli/src/up/mod.rs",
     ] {

@@ -1,5 +1,6 @@
 //! Who may come, and what keeps their secrets.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use loggia_runtime::Env;
@@ -51,21 +52,32 @@ impl SignUpMode {
     }
 }
 
-/// The keys have to be kept, and kept apart from the database.
+/// The keys have to be kept, and kept apart from the database: in the environment, or in a file.
 pub(super) fn secrets(env: &mut Env) -> KeyRing {
     const EXAMPLE: &str = "2026-11:0000000000000000000000000000000000000000000000000000000000000000";
     let example = || EXAMPLE.parse().expect("the example is a ring");
-    match env
-        .secret("LOGGIA_SECRETS_KEYS", "an id and 64 hex digits: 2026-11:$(openssl rand -hex 32)")
-        .reveal()
-    {
-        "" => example(),
-        text => text.parse().unwrap_or_else(|error| {
-            // Without its text, which is the keys.
-            env.mistake(format!("LOGGIA_SECRETS_KEYS: {error}"));
-            example()
-        }),
+    let file: Option<PathBuf> = env.optional("LOGGIA_SECRETS_KEYS_FILE", "/run/secrets/loggia-keys");
+    let (name, text) = match &file {
+        Some(file) => match std::fs::read_to_string(file) {
+            Ok(text) => ("LOGGIA_SECRETS_KEYS_FILE", text),
+            Err(error) => {
+                env.mistake(format!("LOGGIA_SECRETS_KEYS_FILE: reading {}: {error}", file.display()));
+                return example();
+            }
+        },
+        None => {
+            let what = "an id and 64 hex digits: 2026-11:$(openssl rand -hex 32)";
+            ("LOGGIA_SECRETS_KEYS", env.secret("LOGGIA_SECRETS_KEYS", what).reveal().to_owned())
+        }
+    };
+    if text.is_empty() && file.is_none() {
+        return example();
     }
+    text.parse().unwrap_or_else(|error| {
+        // Without its text, which is the keys.
+        env.mistake(format!("{name}: {error}"));
+        example()
+    })
 }
 
 #[cfg(test)]

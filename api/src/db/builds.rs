@@ -23,6 +23,8 @@ pub(crate) struct ClaimedRow {
     pub(crate) environment: Environment,
     pub(crate) alias: AliasName,
     pub(crate) settings: BuildSettings,
+    /// False for code from outside.
+    pub(crate) is_trusted: bool,
     pub(crate) created_at: Timestamp,
 }
 
@@ -40,6 +42,7 @@ impl ClaimedRow {
             environment: text(row, "environment")?,
             alias: text(row, "alias")?,
             settings: json(row, "build_settings")?,
+            is_trusted: row.try_get("is_trusted")?,
             created_at: Timestamp(row.try_get("created_at")?),
         })
     }
@@ -68,7 +71,7 @@ statements! {
         from next, deployments d, projects p
         where b.build_id = next.build_id and d.deployment_id = b.deployment_id and p.project_id = d.project_id
         returning b.build_id, b.deployment_id, b.attempt, b.created_at, d.project_id, d.branch, d.commit_sha,
-                  d.environment, d.alias, p.slug, p.repository_url, p.build_settings";
+                  d.environment, d.alias, d.is_trusted, p.slug, p.repository_url, p.build_settings";
 
     /// Zero rows: the lease ran out and the build went to another, or it was cancelled.
     EXTEND_LEASE = "

@@ -23,12 +23,14 @@ pub(crate) mod one_time_tokens;
 pub(crate) mod organizations;
 pub(crate) mod projects;
 pub(crate) mod routes;
+pub(crate) mod sealed;
 pub(crate) mod sessions;
 pub(crate) mod state;
 pub(crate) mod tokens;
 pub(crate) mod two_factors;
 pub(crate) mod uploads;
 pub(crate) mod users;
+pub(crate) mod variables;
 
 use std::time::Duration;
 

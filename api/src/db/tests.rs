@@ -36,12 +36,14 @@ async fn every_statement_prepares_against_the_schema() {
         ("organizations", super::organizations::ALL),
         ("projects", super::projects::ALL),
         ("routes", super::routes::ALL),
+        ("sealed", super::sealed::ALL),
         ("sessions", super::sessions::ALL),
         ("state", super::state::ALL),
         ("tokens", super::tokens::ALL),
         ("two_factors", super::two_factors::ALL),
         ("uploads", super::uploads::ALL),
         ("users", super::users::ALL),
+        ("variables", super::variables::ALL),
     ];
     for (module, statements) in modules {
         for (name, sql) in statements {
@@ -151,6 +153,18 @@ async fn names_in_check(client: &Client, constraint: &str) -> BTreeSet<String> {
     let row = client.query_one(query, &[&constraint]).await.expect("the constraint exists");
     let definition: String = row.get("definition");
     definition.split('\'').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Otherwise a rotation leaves its secrets behind, and the old key would be taken away under them.
+#[tokio::test]
+async fn every_table_with_sealed_columns_takes_part_in_rotations() {
+    let client = TestDatabase::create().await.connect().await;
+    let query = "select table_name::text from information_schema.columns
+                 where table_schema = 'public' and column_name = 'key_id' order by table_name";
+    let there: Vec<String> =
+        client.query(query, &[]).await.expect("the catalog").iter().map(|row| row.get(0)).collect();
+    let known: Vec<&str> = super::sealed::SealedTable::ALL.map(super::sealed::SealedTable::name).into();
+    assert_eq!(there, known);
 }
 
 #[tokio::test]

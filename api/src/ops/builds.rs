@@ -1,7 +1,5 @@
 //! The life of a build: claimed, kept, reported, taken back.
 
-use std::collections::BTreeMap;
-
 use loggia_types::alias::AliasName;
 use loggia_types::build::{
     BuildAssignment, BuildFailure, BuildReport, Environment, Heartbeat, HeartbeatAnswer, Outcome, Step,
@@ -16,6 +14,7 @@ use crate::db::{self, DbError, GenericClient};
 use crate::error::ApiError;
 use crate::mail::notices;
 use crate::ops;
+use crate::ops::variables::{self, BuildVariables, OpenBuildError};
 
 /// The first try and two more: a fault that outlives them needs a person.
 const TRIES_MAX: i16 = 3;
@@ -26,25 +25,42 @@ fn lease_lost() -> ApiError {
     ApiError::conflict("lease_lost", "this build was cancelled or given to another builder")
 }
 
-/// Takes the next build off the queue.
+/// Takes the next build off the queue. One whose secrets cannot be opened fails, and does not stand in the others' way.
 pub(crate) async fn claim(app: &App, builder: &str) -> Result<Option<BuildAssignment>, ApiError> {
     let mut client = app.db().await?;
-    let transaction = client.transaction().await?;
     let lease = app.config.build_lease;
-    let Some(claimed) = db::builds::claim_next(&transaction, builder, lease.as_secs_f64()).await? else {
-        return Ok(None);
-    };
-    let deployment_id = claimed.deployment_id;
-    db::deployments::set_state(&transaction, deployment_id, State::Building).await?;
-    let base = db::aliases::find_base(&transaction, claimed.project_id, &claimed.alias).await?;
-    let assignment = assignment(app, claimed, base)?;
-    transaction.commit().await?;
-    Ok(Some(assignment))
+    loop {
+        let transaction = client.transaction().await?;
+        let Some(claimed) = db::builds::claim_next(&transaction, builder, lease.as_secs_f64()).await? else {
+            return Ok(None);
+        };
+        let deployment_id = claimed.deployment_id;
+        match variables::of_build(&app.vault, &transaction, &claimed).await {
+            Ok(variables) => {
+                db::deployments::set_state(&transaction, deployment_id, State::Building).await?;
+                let base = db::aliases::find_base(&transaction, claimed.project_id, &claimed.alias).await?;
+                let assignment = assignment(app, claimed, variables, base)?;
+                transaction.commit().await?;
+                return Ok(Some(assignment));
+            }
+            Err(OpenBuildError::Db(error)) => return Err(error.into()),
+            Err(OpenBuildError::Unreadable(reason)) => {
+                let id = claimed.build_id;
+                tracing::error!(build.id = %id, "Build {id} cannot begin: {reason}");
+                let failure =
+                    BuildFailure { step: Step::Queue, reason, exit_code: None, log_tail: Vec::new() };
+                let held = HeldRow { deployment_id, faults: 0 };
+                fail(app, &transaction, held, &failure, &[]).await?;
+                transaction.commit().await?;
+            }
+        }
+    }
 }
 
 fn assignment(
     app: &App,
     claimed: ClaimedRow,
+    variables: BuildVariables,
     base: Option<DeploymentId>,
 ) -> Result<BuildAssignment, ApiError> {
     let repository_url = claimed.repository_url.ok_or_else(|| {
@@ -62,7 +78,9 @@ fn assignment(
         commit: claimed.commit,
         environment: claimed.environment,
         settings: claimed.settings,
-        env: BTreeMap::new(),
+        env: variables.env,
+        secret_names: variables.secret_names,
+        withheld_names: variables.withheld_names,
         base,
         url: config.edge_url.of(&claimed.alias.hostname(&claimed.slug, &config.base_domain)),
         deployment_url: config

@@ -11,6 +11,7 @@ mod github;
 mod health;
 mod internal;
 mod invitations;
+mod keys;
 mod members;
 mod notifications;
 mod openapi;
@@ -22,6 +23,7 @@ mod session;
 mod setup;
 mod tokens;
 mod two_factor;
+mod variables;
 
 use std::time::Duration;
 
@@ -128,6 +130,23 @@ pub(crate) fn table() -> Table {
         .add(Person(TokenScope::Read), routes!(notifications::get_notifications))
         .add(Person(TokenScope::Admin), routes!(notifications::set_notifications))
         .add(Operator, routes!(cdn::list))
+        .add(Project(View), routes!(variables::project::list))
+        .add(Project(Manage), routes!(variables::project::create))
+        .add(Project(Manage), routes!(variables::project::set, variables::project::delete))
+        .add(Project(Manage), routes!(variables::project::import))
+        // A file of values: for those who see them.
+        .add(Project(ViewLogs), routes!(variables::project::export))
+        .add(Project(View), routes!(variables::project::effective))
+        .add(Organization(Manage), routes!(variables::organization::list, variables::organization::create))
+        .add(Organization(Manage), routes!(variables::organization::set, variables::organization::delete))
+        .add(Organization(Manage), routes!(variables::organization::import))
+        .add(Organization(Manage), routes!(variables::organization::export))
+        .add(Operator, routes!(variables::platform::list, variables::platform::create))
+        .add(Operator, routes!(variables::platform::set, variables::platform::delete))
+        .add(Operator, routes!(variables::platform::import))
+        .add(Operator, routes!(variables::platform::export))
+        .add(Operator, routes!(keys::list))
+        .add(Operator, routes!(keys::rotate))
         .add(Edge, routes!(internal::route))
         .add(Builder, routes!(internal::heartbeat))
         .add(Builder, routes!(internal::report))

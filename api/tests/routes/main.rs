@@ -18,6 +18,7 @@ mod projects;
 mod purges;
 mod smtp_server;
 mod teams;
+mod variables;
 mod walk;
 mod webhooks;
 mod world;

@@ -137,6 +137,12 @@ impl World {
         self.running = run(listener, &self.config, &self.stop);
     }
 
+    /// As [`World::restart`], with other settings.
+    pub(crate) async fn restart_with(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.restart().await;
+    }
+
     /// One more api over the same database and bucket. It ends with the test.
     pub(crate) async fn start_another(&self) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

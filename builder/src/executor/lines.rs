@@ -29,11 +29,11 @@ impl LineSplitter {
             self.pending.extend_from_slice(piece);
             while self.pending.len() > LINE_BYTES_MAX {
                 let rest = self.pending.split_off(cut_at(&self.pending));
-                lines.push(self.line(&self.pending));
+                lines.push(self.line(&self.pending, true));
                 self.pending = rest;
             }
             if pieces.peek().is_some() {
-                lines.push(self.line(&self.pending));
+                lines.push(self.line(&self.pending, false));
                 self.pending.clear();
             }
         }
@@ -42,12 +42,12 @@ impl LineSplitter {
 
     /// What came after the last line end, if anything did.
     pub(super) fn finish(self) -> Option<LogLine> {
-        (!self.pending.is_empty()).then(|| self.line(&self.pending))
+        (!self.pending.is_empty()).then(|| self.line(&self.pending, false))
     }
 
-    fn line(&self, bytes: &[u8]) -> LogLine {
-        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        LogLine { stream: self.stream, text: String::from_utf8_lossy(bytes).into_owned() }
+    fn line(&self, bytes: &[u8], goes_on: bool) -> LogLine {
+        let bytes = bytes.strip_suffix(b"\r").filter(|_| !goes_on).unwrap_or(bytes);
+        LogLine { stream: self.stream, text: String::from_utf8_lossy(bytes).into_owned(), goes_on }
     }
 }
 
@@ -110,6 +110,8 @@ mod tests {
     fn an_endless_line_is_cut_between_characters() {
         let text = "é".repeat(LINE_BYTES_MAX);
         let lines = split(&[b"x", text.as_bytes()]);
+        let pieces = LineSplitter::new(Stream::Stdout).push(format!("{text}\n").as_bytes());
+        assert_eq!(pieces.iter().map(|line| line.goes_on).collect::<Vec<_>>(), [true, false]);
         assert!(lines.iter().all(|line| line.len() <= LINE_BYTES_MAX), "no line is longer than the limit");
         assert_eq!(lines.concat(), format!("x{text}"));
         assert_eq!(lines.len(), 3);

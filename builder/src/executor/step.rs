@@ -105,6 +105,8 @@ pub enum Stream {
 pub struct LogLine {
     pub stream: Stream,
     pub text: String,
+    /// It was too long, and the stream's next one goes on where it was cut.
+    pub goes_on: bool,
 }
 
 impl Step {

@@ -6,7 +6,7 @@ use loggia_types::Timestamp;
 use loggia_types::build::{LogLine, Step};
 
 /// As the executor cuts lines; ours and those that masking changed are held to it too.
-const LINE_BYTES_MAX: usize = 8 * 1024;
+pub(super) const LINE_BYTES_MAX: usize = 8 * 1024;
 
 /// 10 MiB or 100,000 lines a build: more than anybody reads, and what a browser still shows.
 const LOG_BYTES_MAX: usize = 10 * 1024 * 1024;

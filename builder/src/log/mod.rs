@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use self::buffer::{BATCH_LINES_MAX, LogBuffer};
+use self::buffer::{BATCH_LINES_MAX, LINE_BYTES_MAX, LogBuffer};
 use self::mask::Mask;
 use crate::lease::is_over;
 
@@ -75,6 +75,33 @@ impl BuildLog {
     pub fn line(&self, text: &str) {
         let text = self.shared.mask.apply(text);
         self.shared.buffer().push(&text, Timestamp::now());
+        self.shared.more.notify_one();
+    }
+
+    /// A piece of a step's output that was too long for one line and goes on, or the end of it. `carried` is the caller's,
+    /// one for each stream: a secret may be cut in two.
+    pub fn piece(&self, carried: &mut String, text: &str, goes_on: bool) {
+        carried.push_str(text);
+        let masked = if goes_on {
+            let (masked, rest) = self.shared.mask.apply_to_beginning(carried);
+            *carried = rest.to_owned();
+            masked
+        } else {
+            let whole = std::mem::take(carried);
+            self.shared.mask.apply(&whole).into_owned()
+        };
+        if goes_on && masked.is_empty() {
+            return;
+        }
+        let mut rest = masked.as_str();
+        loop {
+            let (line, after) = rest.split_at(rest.floor_char_boundary(LINE_BYTES_MAX));
+            self.shared.buffer().push(line, Timestamp::now());
+            rest = after;
+            if rest.is_empty() {
+                break;
+            }
+        }
         self.shared.more.notify_one();
     }
 

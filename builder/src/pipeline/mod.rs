@@ -141,8 +141,9 @@ pub(crate) async fn run(build: &Running<'_>) -> Option<Outcome> {
 
 fn fault(build: &Running<'_>, error: &anyhow::Error) -> Outcome {
     let id = build.assignment.build_id;
-    tracing::warn!(build.id = %id, error = format!("{error:#}"), "Build {id} hit our own fault, giving it back");
-    Outcome::Fault { message: build.log.masked(&format!("{error:#}")) }
+    let message = build.log.masked(&format!("{error:#}"));
+    tracing::warn!(build.id = %id, error = message, "Build {id} hit our own fault, giving it back");
+    Outcome::Fault { message }
 }
 
 async fn deploy(build: &Running<'_>) -> Result<Outcome, Halt> {
@@ -169,10 +170,18 @@ async fn build_and_publish(build: &Running<'_>, source: &Path) -> Result<Outcome
     build.timed(Step::Checkout, steps::check_out(build, source)).await?;
     let plan = build.timed(Step::Detect, steps::detect(build, source)).await?;
     let variables = variables::of(build.assignment);
+    if let Some(withheld) = variables::withheld(build.assignment) {
+        build.log.line(&withheld);
+    }
     let stale_lock_file =
         build.timed(Step::Install, steps::install(build, source, &plan, &variables)).await?;
     build.timed(Step::Build, steps::build(build, source, &plan, &variables)).await?;
-    let (mut site, rules) = build.timed(Step::Collect, steps::collect(build, source, &plan)).await?;
+    let (mut site, mut rules) = build.timed(Step::Collect, steps::collect(build, source, &plan)).await?;
     site.problems.splice(0..0, plan.problems.into_iter().chain(stale_lock_file).chain(variables.problems));
+    // They quote the project's files, which a build may have written a secret into.
+    for problem in site.problems.iter_mut().chain(&mut rules.problems) {
+        problem.file = build.log.masked(&problem.file);
+        problem.message = build.log.masked(&problem.message);
+    }
     build.timed(Step::Upload, publish::publish(build, plan.framework, site, rules)).await
 }

@@ -197,8 +197,14 @@ async fn run_with_log(build: &Running<'_>, step: &executor::Step) -> Result<exec
         exit
     };
     let forward = async {
+        let (mut stdout, mut stderr) = (String::new(), String::new());
         while let Some(line) = received.recv().await {
-            build.log.line(&line.text);
+            let carried = if line.stream == executor::Stream::Stdout { &mut stdout } else { &mut stderr };
+            build.log.piece(carried, &line.text, line.goes_on);
+        }
+        // A stream that ended exactly where its last line was cut.
+        for mut carried in [stdout, stderr].into_iter().filter(|carried| !carried.is_empty()) {
+            build.log.piece(&mut carried, "", false);
         }
     };
     let (exit, ()) = tokio::join!(work, forward);

@@ -1,6 +1,6 @@
 //! A builder in a world of its own: a fake api with state, a real S3 server, a real Git server.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use loggia_storage::embedded::{EmbeddedS3, EmbeddedS3Config};
 use loggia_storage::{Store, StoreConfig};
 use loggia_types::api::ErrorBody;
 use loggia_types::build::{
-    BuildAssignment, BuildLimits, BuildReport, BuildSettings, Environment, Heartbeat, HeartbeatAnswer,
-    LogBatch, LogLine, Phase,
+    BuildAssignment, BuildEnv, BuildLimits, BuildReport, BuildSettings, Environment, Heartbeat,
+    HeartbeatAnswer, LogBatch, LogLine, Phase,
 };
 use loggia_types::{BuildId, DeploymentId, DeploymentRef, Manifest, ProjectId, Timestamp};
 use tempfile::TempDir;
@@ -136,7 +136,9 @@ impl World {
             commit: commit.parse().unwrap(),
             environment: Environment::Production,
             settings: BuildSettings::default(),
-            env: BTreeMap::new(),
+            env: BuildEnv::default(),
+            secret_names: BTreeSet::new(),
+            withheld_names: BTreeSet::new(),
             base: None,
             url: "https://shop.example.com".to_owned(),
             deployment_url: "https://d-0000000000000001--shop.example.com".to_owned(),

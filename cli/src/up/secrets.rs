@@ -40,19 +40,23 @@ impl Secrets {
                     serde_json::from_slice(&bytes).with_context(|| format!("reading {}", file.display()))?;
                 let known: serde_json::Value = serde_json::from_slice(&bytes)?;
                 if known != serde_json::to_value(&secrets)? {
-                    write_private(&file, &serde_json::to_vec_pretty(&secrets)?)
-                        .with_context(|| format!("writing {}", file.display()))?;
+                    secrets.save(data_dir)?;
                 }
                 Ok((secrets, false))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let secrets = Self::generate();
-                write_private(&file, &serde_json::to_vec_pretty(&secrets)?)
-                    .with_context(|| format!("writing {}", file.display()))?;
+                secrets.save(data_dir)?;
                 Ok((secrets, true))
             }
             Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
         }
+    }
+
+    pub(crate) fn save(&self, data_dir: &Path) -> anyhow::Result<()> {
+        let file = data_dir.join("secrets.json");
+        write_private(&file, &serde_json::to_vec_pretty(self)?)
+            .with_context(|| format!("writing {}", file.display()))
     }
 
     fn generate() -> Self {

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use loggia_types::api::{
-    AddDomain, AddedDomain, CdnHook, CreateDeployment, CreateProject, CreatedProject, Deployment, Domain,
-    Page, Project, Promote, PurgeAnswer, UpdateDomain, UpdateProject, UploadStarted,
+    AddDomain, AddedDomain, CdnHook, CreateDeployment, CreateProject, CreateVariable, CreatedProject,
+    Deployment, Domain, KeyRotation, Page, Project, Promote, PurgeAnswer, SecretsKey, UpdateDomain,
+    UpdateProject, UploadStarted, Variable,
 };
 use loggia_types::build::LogLine;
 use loggia_types::purge::PurgeRequest;
@@ -193,6 +194,30 @@ impl ApiClient {
     pub async fn hand_over_hostname(&self, hostname: &DomainName) -> Result<(), ClientError> {
         let path = format!("/api/v1/released-hostnames/{hostname}");
         self.http.send(self.http.request(Method::DELETE, &path).timeout(CALL_TIMEOUT)).await.map(drop)
+    }
+
+    /// The variables of a project itself; secrets without their values.
+    pub async fn list_variables(&self, slug: &ProjectSlug) -> Result<Page<Variable>, ClientError> {
+        self.http.json(self.project(Method::GET, slug, "/variables")).await
+    }
+
+    pub async fn create_variable(
+        &self,
+        slug: &ProjectSlug,
+        body: &CreateVariable,
+    ) -> Result<Variable, ClientError> {
+        self.http.json(self.project(Method::POST, slug, "/variables").json(body)).await
+    }
+
+    /// The keys that seal secrets, by name.
+    pub async fn list_keys(&self) -> Result<Vec<SecretsKey>, ClientError> {
+        self.http.json(self.http.request(Method::GET, "/api/v1/platform/keys").timeout(CALL_TIMEOUT)).await
+    }
+
+    /// Seals secrets anew, for some seconds; the answer says how many remain.
+    pub async fn rotate_keys(&self) -> Result<KeyRotation, ClientError> {
+        let request = self.http.request(Method::POST, "/api/v1/platform/keys/rotate");
+        self.http.json(request.timeout(CALL_TIMEOUT)).await
     }
 
     /// `GET /api/v1` and `path`, for what has no method of its own here.

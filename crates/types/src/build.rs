@@ -1,6 +1,8 @@
 //! The builder's protocol: claim, heartbeat, log, report (`/internal/v1/builds`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -70,8 +72,14 @@ pub struct BuildAssignment {
     pub commit: CommitSha,
     pub environment: Environment,
     pub settings: BuildSettings,
-    /// The project's own variables. The platform's are added by the builder.
-    pub env: BTreeMap<String, String>,
+    /// The project's own variables, secrets among them. The platform's are added by the builder.
+    pub env: BuildEnv,
+    /// Which of them no log may show.
+    #[serde(default)]
+    pub secret_names: BTreeSet<String>,
+    /// Secrets that this build does not get, since not everybody who can change its code may know them.
+    #[serde(default)]
+    pub withheld_names: BTreeSet<String>,
     /// The deployment whose unchanged files are kept.
     pub base: Option<DeploymentId>,
     /// Where the result will be seen, e.g. `https://shop.example.com`.
@@ -89,6 +97,30 @@ impl BuildAssignment {
 
     pub fn folder(&self) -> FolderRef {
         FolderRef::of_attempt(self.deployment_id, self.attempt)
+    }
+}
+
+/// Environment variables by name. Prints the names alone.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BuildEnv(pub BTreeMap<String, String>);
+
+impl Deref for BuildEnv {
+    type Target = BTreeMap<String, String>;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for BuildEnv {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl fmt::Debug for BuildEnv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 

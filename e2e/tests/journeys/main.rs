@@ -9,4 +9,5 @@ mod payloads;
 mod pushes;
 mod refusals;
 mod reloads;
+mod secrets;
 mod up;

@@ -9,6 +9,7 @@ use super::complete::{name_of, operations};
 pub(super) const PLACEHOLDER: &str = "an example is missing";
 /// Plain text, by the name of its field.
 const BY_NAME: &[(&str, &str)] = &[
+    ("active", "2026-11"),
     ("alias_url", "https://shop.example.net"),
     ("author", "Anna Example"),
     ("build_command", "npm run build"),
@@ -16,6 +17,7 @@ const BY_NAME: &[(&str, &str)] = &[
     ("file", "_redirects"),
     ("framework", "astro"),
     ("hook", "fastly"),
+    ("id", "2026-11"),
     ("install_command", "npm ci"),
     ("keys", "p-01jd3k8mxv7e2q4r"),
     ("last_error", "Fastly answered 503"),
@@ -28,6 +30,7 @@ const BY_NAME: &[(&str, &str)] = &[
     ("reason", "the build command ended with the exit code 1"),
     ("root", "apps/shop"),
     ("text", "> astro build"),
+    ("updated_by", "Anna Example"),
     ("url", "https://shop.example.net"),
     ("urls", "https://shop.example.net/docs/"),
     ("value", "loggia-verification=V1StGXR8Z5jdHi6B"),

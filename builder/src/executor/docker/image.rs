@@ -65,7 +65,7 @@ fn milestone(event: &CreateImageInfo) -> Option<String> {
 }
 
 async fn say(log: &mpsc::Sender<LogLine>, text: String) {
-    lines::send(log, [LogLine { stream: Stream::Stdout, text }]).await;
+    lines::send(log, [LogLine { stream: Stream::Stdout, text, goes_on: false }]).await;
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod notifications;
 mod people;
 mod roles;
 mod teams;
+mod variables;
 
 pub use devices::*;
 pub use domains::*;
@@ -15,6 +16,7 @@ pub use notifications::Notifications;
 pub use people::*;
 pub use roles::{Role, TokenScope};
 pub use teams::*;
+pub use variables::*;
 
 use serde::{Deserialize, Serialize};
 
