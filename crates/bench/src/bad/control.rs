@@ -51,6 +51,10 @@ impl<'s> Control<'s> {
             ("LOGGIA_API_TEMP_DIR", stage.dir().display().to_string()),
             ("LOGGIA_ADMIN_TOKEN", ADMIN_TOKEN.to_owned()),
             ("LOGGIA_BUILDER_TOKEN", BUILDER_TOKEN.to_owned()),
+            ("LOGGIA_SECRETS_KEYS", format!("bench:{}", "be".repeat(32))),
+            ("LOGGIA_API_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+            // Thousands of deployments in a row are its work here.
+            ("LOGGIA_API_RATE_PER_ACCOUNT", "1000000/100000".to_owned()),
         ]);
         let client = ApiClient::new(&url, ADMIN_TOKEN);
         let mut control = Self { stage, addr, client, settings, api: None, postgres };
