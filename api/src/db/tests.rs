@@ -79,12 +79,19 @@ async fn migrations_keep_the_rows_that_are_there() {
             values ('0000000000000003', '0000000000000002', 'upload', 'deploying', 'production', 'production');
         insert into upload_files (deployment_id, path, sha256, size_bytes, folder, immutable)
             values ('0000000000000003', 'a.css', sha256('a'), 1, '0000000000000003', false);
+        insert into domains (domain_id, project_id, hostname, verification_token, verified_at)
+            values ('0000000000000004', '0000000000000002', 'a.example.com', 'x', null),
+                   ('0000000000000005', '0000000000000002', 'b.example.com', 'x', now());
         select publish_event('0000000000000002', '{shop.localhost}')";
     client.batch_execute(rows).await.expect("rows");
     for path in crate::test_database::migrations().iter().skip(1) {
         let migration = std::fs::read_to_string(path).expect("reads");
         client.batch_execute(&migration).await.unwrap_or_else(|error| panic!("{path:?} on rows: {error}"));
     }
+    let query =
+        "select hostname from domains where is_primary and proof_name = hostname and next_check_at <= now()";
+    let primary: String = client.query_one(query, &[]).await.expect("one is primary").get(0);
+    assert_eq!(primary, "b.example.com", "the proven one");
     let query = "select source_path, variants::text, link from upload_files";
     let row = client.query_one(query, &[]).await.expect("the row");
     assert_eq!((row.get(0), row.get(1), row.get(2)), ("a.css", "[]", None::<&str>));
@@ -133,6 +140,9 @@ async fn the_schema_knows_exactly_the_states_of_the_code() {
     assert_eq!(names_in_check(&client, "projects_not_found_is_known").await, set(&modes));
     let passes = Pass::ALL.map(Pass::as_str);
     assert_eq!(names_in_check(&client, "cdn_hooks_pass_is_known").await, set(&passes));
+    use loggia_types::api::Pointing;
+    let pointings = [Pointing::Here, Pointing::Elsewhere, Pointing::Unknown].map(Pointing::as_str);
+    assert_eq!(names_in_check(&client, "domains_pointing_is_known").await, set(&pointings));
     let purposes = Purpose::ALL.map(Purpose::as_str);
     assert_eq!(names_in_check(&client, "one_time_tokens_purpose_is_known").await, set(&purposes));
     let roles = Role::ALL.map(Role::as_str);

@@ -53,8 +53,9 @@ impl Obstacle {
     /// For a person: whose it is, and what would be right.
     fn words(&self, name: &DomainName) -> String {
         match self {
-            Self::OwnProject(slug) => {
-                format!("{name} is a domain of your project {slug}; remove it there first.")
+            // Not which one: whoever works on one project need not know of the others.
+            Self::OwnProject(_) => {
+                format!("{name} is a domain of another project of your organization; remove it there first.")
             }
             Self::OtherOrganization => format!(
                 "{name} is proven by another organization. If it is yours now, take that one's TXT record out of the zone: \
@@ -72,13 +73,18 @@ impl Obstacle {
         }
     }
 
-    pub(crate) fn error(&self, name: &DomainName) -> ApiError {
+    /// `own` is the project in the way, if the caller may see it.
+    pub(crate) fn error(&self, name: &DomainName, own: Option<&ProjectSlug>) -> ApiError {
         let code = match self {
             Self::OwnProject(_) | Self::OtherOrganization => "domain_taken",
             Self::Protected { .. } => "domain_protected",
             Self::Quarantined { .. } => "domain_quarantined",
         };
-        ApiError::conflict(code, self.words(name)).about("hostname")
+        let message = match own {
+            Some(slug) => format!("{name} is a domain of your project {slug}; remove it there first."),
+            None => self.words(name),
+        };
+        ApiError::conflict(code, message).about("hostname")
     }
 
     pub(crate) fn finding(&self, name: &DomainName) -> Finding {

@@ -91,7 +91,7 @@ fn refuse_mixed_scripts(name: &DomainName) -> Result<(), Refused> {
             format!("{name} has a label that begins with xn-- and is no Punycode (RFC 5891)"),
         );
     }
-    let is_ascii_ending = !unicode.rsplit('.').next().is_some_and(|last| !last.is_ascii());
+    let is_ascii_ending = unicode.rsplit('.').next().is_none_or(str::is_ascii);
     for label in unicode.split('.').filter(|label| !label.is_ascii()) {
         if label.detect_restriction_level() > RestrictionLevel::HighlyRestrictive {
             let message = format!(

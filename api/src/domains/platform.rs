@@ -22,8 +22,11 @@ pub(crate) struct Platform {
     /// `LOGGIA_EDGE_ADDRESSES`; else looked up.
     addresses: Vec<IpAddr>,
     hosts: Vec<Hostname>,
-    looked_up: Arc<Mutex<Option<(Instant, Vec<IpAddr>)>>>,
+    looked_up: Arc<Mutex<Option<LookedUp>>>,
 }
+
+/// Addresses, and when they were asked for.
+type LookedUp = (Instant, Vec<IpAddr>);
 
 /// What the records of a project's domains have to lead to.
 #[derive(Debug, Clone, PartialEq, Eq)]

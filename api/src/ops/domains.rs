@@ -4,13 +4,13 @@ use loggia_types::api::{AddDomain, DomainRole, DomainState};
 use loggia_types::{DomainId, DomainName, Hostname};
 use serde_json::{Value, json};
 
-use crate::access::InProject;
+use crate::access::{InProject, Permission};
 use crate::app::App;
 use crate::audit::{self, Change};
 use crate::db::domains::{DomainRow, NewDomain, ONCE_PER_PROJECT};
 use crate::db::{self, GenericClient};
 use crate::domains::circles::{self, Leg};
-use crate::domains::claims;
+use crate::domains::claims::{self, Obstacle};
 use crate::domains::names::{self, Refused};
 use crate::error::ApiError;
 
@@ -93,7 +93,13 @@ async fn insert(
     }
     let id = DomainId::generate();
     if let Some(obstacle) = claims::find(db, id, name, project.organization_id).await? {
-        return Err(obstacle.error(name));
+        let own = match &obstacle {
+            Obstacle::OwnProject(slug) => {
+                inside.caller.project(db, slug, Permission::View).await.ok().map(|_| slug)
+            }
+            _ => None,
+        };
+        return Err(obstacle.error(name, own));
     }
     let can_be_primary = !name.is_wildcard() && role == DomainRole::Serve;
     let is_primary = can_be_primary && !there.iter().any(|row| row.is_primary);

@@ -178,7 +178,8 @@ pub(crate) async fn update(
     Ok(axum::Json(views::project(&app.config, changed)))
 }
 
-/// The files stay in the bucket until they are collected; the hostnames are free at once.
+/// The files stay in the bucket until they are collected; its own hostnames are free at once, and its domains are kept for
+/// the organization for a while.
 #[utoipa::path(delete, path = "/api/v1/projects/{slug}", tag = "Projects", params(("slug" = ProjectSlug, Path)),
     responses((status = 204)))]
 pub(crate) async fn delete(inside: InProject, State(app): State<App>) -> Result<StatusCode, ApiError> {

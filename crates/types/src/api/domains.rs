@@ -66,6 +66,7 @@ pub struct Domain {
     /// When it is looked at again by itself. Absent for one that was pending for too long: it is only looked at when asked.
     pub next_check_at: Option<Timestamp>,
     /// What can be done with it now: `verify`, `make_primary`, `update`, `add_counterpart`, `remove`.
+    #[cfg_attr(feature = "openapi", schema(example = json!(["verify", "update", "remove"])))]
     pub actions: Vec<String>,
 }
 
@@ -99,8 +100,14 @@ pub struct DomainRecord {
     #[serde(rename = "type")]
     pub kind: RecordType,
     /// In full. Many panels want it without the zone's name at its end.
+    #[cfg_attr(feature = "openapi", schema(example = "_loggia.www.example.com"))]
     pub name: String,
+    #[cfg_attr(feature = "openapi", schema(example = "loggia-verify=0e8400e29b41d4a716446655440000aa"))]
     pub value: String,
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "Proves that www.example.com is yours, and with it every name below.")
+    )]
     pub why: String,
     /// It was there when it was last looked for, or something that does the same.
     pub is_seen: bool,
@@ -112,9 +119,12 @@ pub struct DomainRecord {
 pub struct SeenRecord {
     #[serde(rename = "type")]
     pub kind: RecordType,
+    #[cfg_attr(feature = "openapi", schema(example = "_loggia.www.example.com"))]
     pub name: String,
+    #[cfg_attr(feature = "openapi", schema(example = "loggia-verify=0e8400e29b41d4a716446655440000aa"))]
     pub value: String,
     /// For how long resolvers may go on telling it after it was changed.
+    #[cfg_attr(feature = "openapi", schema(example = 3600))]
     pub ttl_secs: u32,
 }
 
@@ -184,6 +194,10 @@ pub struct Finding {
     pub code: FindingCode,
     pub level: FindingLevel,
     /// For people: what is there, and what to do.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "The TXT record at _loggia.www.example.com proves that www.example.com is yours.")
+    )]
     pub message: String,
 }
 
