@@ -123,8 +123,8 @@ fn with_key(ring: &str, entry: &str) -> anyhow::Result<String> {
 fn without_key(ring: &str, id: &str) -> anyhow::Result<String> {
     let items: Vec<&str> = ring.split(',').map(str::trim).collect();
     let is_named = |item: &&str| item.split_once(':').is_some_and(|(name, _)| name == id);
-    ensure!(items.iter().any(|item| is_named(&item)), "there is no key {id}");
-    let rest: Vec<&str> = items.iter().copied().filter(|item| !is_named(&item)).collect();
+    ensure!(items.iter().any(is_named), "there is no key {id}");
+    let rest: Vec<&str> = items.iter().copied().filter(|item| !is_named(item)).collect();
     let rest = rest.join(",");
     rest.parse::<KeyRing>()?;
     Ok(rest)
