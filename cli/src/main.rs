@@ -144,7 +144,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Members(options) => teams::members(options).await?,
         Command::Tokens(options) => teams::tokens(options).await?,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "loggia", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "loggia", &mut script);
+            // Who reads only the first lines of it is no fault.
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
         }
         Command::Purge(options) => purge::run(options).await?,
         Command::Dev(options) => dev::run(options).await?,

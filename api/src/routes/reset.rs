@@ -120,6 +120,13 @@ pub(crate) async fn sign_up(
         let message = "accounts are made by invitation here; ask somebody who has one";
         return Err(ApiError::forbidden("invitation_needed", message));
     }
+    // The first person comes by the setup link, and by nothing else.
+    if !users::is_anybody_there(&app.db().await?).await? {
+        return Err(ApiError::forbidden(
+            "not_set_up",
+            "nobody runs this installation yet; open its setup link first",
+        ));
+    }
     people::check_name(&body.name)?;
     passwords::check(&body.password, &body.email, &body.name)?;
     afterwards("sending a sign-up link", async move { send_sign_up(&app, body).await });
