@@ -7,6 +7,8 @@
 mod caller;
 mod identify;
 
+use std::collections::HashMap;
+
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::http::Method;
 use axum::http::request::Parts;
@@ -18,7 +20,7 @@ pub(crate) use caller::{Builder, Caller, Edge, InOrganization, InProject, Origin
 pub(crate) use identify::{SESSION_COOKIE, cookie, hash};
 
 use crate::app::App;
-use crate::db;
+use crate::db::tokens::TokenKind;
 use crate::error::ApiError;
 use crate::extract::path_parameter;
 use crate::rates;
@@ -99,49 +101,47 @@ pub(crate) async fn enforce(
     match access {
         Access::Open => {}
         Access::Builder => {
-            identify::platform(&app, &parts, db::tokens::TokenKind::Builder).await?;
+            identify::platform(&app, &parts, TokenKind::Builder).await?;
             parts.extensions.insert(Builder);
         }
         Access::Edge => {
-            identify::platform(&app, &parts, db::tokens::TokenKind::Edge).await?;
+            identify::platform(&app, &parts, TokenKind::Edge).await?;
             parts.extensions.insert(Edge);
         }
-        Access::Person(scope) => {
+        _ => {
             let caller = person(&app, &parts, &origin, is_counted, path.as_str()).await?;
-            caller.require_scope(scope)?;
+            admit(&app, access, &caller, &parameters, &mut parts).await?;
             parts.extensions.insert(caller);
-        }
-        Access::Session => {
-            let caller = person(&app, &parts, &origin, is_counted, path.as_str()).await?;
-            caller.require_session()?;
-            parts.extensions.insert(caller);
-        }
-        Access::Operator => {
-            let caller = person(&app, &parts, &origin, is_counted, path.as_str()).await?;
-            caller.require_operator()?;
-            parts.extensions.insert(caller);
-        }
-        Access::Organization(permission) => {
-            let caller = person(&app, &parts, &origin, is_counted, path.as_str()).await?;
-            let slug = path_parameter(&parameters, "organization")?;
-            let client = app.db().await?;
-            let inside = caller.organization(&client, &slug, permission).await?;
-            drop(client);
-            parts.extensions.insert(inside.caller.clone());
-            parts.extensions.insert(inside);
-        }
-        Access::Project(permission) => {
-            let caller = person(&app, &parts, &origin, is_counted, path.as_str()).await?;
-            let slug = path_parameter(&parameters, "slug")?;
-            let client = app.db().await?;
-            let inside = caller.project(&client, &slug, permission).await?;
-            drop(client);
-            parts.extensions.insert(inside.caller.clone());
-            parts.extensions.insert(inside);
         }
     }
     parts.extensions.insert(origin);
     Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+/// Checks what the route asks of a person, and leaves what was found out about the path.
+async fn admit(
+    app: &App,
+    access: Access,
+    caller: &Caller,
+    parameters: &RawPathParams,
+    parts: &mut Parts,
+) -> Result<(), ApiError> {
+    match access {
+        Access::Open | Access::Builder | Access::Edge => Ok(()),
+        Access::Person(scope) => caller.require_scope(scope),
+        Access::Session => caller.require_session().map(drop),
+        Access::Operator => caller.require_operator(),
+        Access::Organization(permission) => {
+            let slug = path_parameter(parameters, "organization")?;
+            parts.extensions.insert(caller.organization(&app.db().await?, &slug, permission).await?);
+            Ok(())
+        }
+        Access::Project(permission) => {
+            let slug = path_parameter(parameters, "slug")?;
+            parts.extensions.insert(caller.project(&app.db().await?, &slug, permission).await?);
+            Ok(())
+        }
+    }
 }
 
 /// The caller, whose calls are counted; and those of an address that is told nothing.
@@ -165,18 +165,23 @@ async fn person(
     Ok(caller)
 }
 
-/// The access of every route, by method and path as it stands in the table.
+/// The access of every route, by its path as it stands in the table, and the method.
 #[derive(Debug, Default)]
-pub(crate) struct Accesses(std::collections::HashMap<(Method, String), Access>);
+pub(crate) struct Accesses(HashMap<String, Vec<(Method, Access)>>);
 
 impl Accesses {
     pub(crate) fn new(rows: impl IntoIterator<Item = (Method, String, Access)>) -> Self {
-        Self(rows.into_iter().map(|(method, path, access)| ((method, path), access)).collect())
+        let mut accesses = Self::default();
+        for (method, path, access) in rows {
+            accesses.0.entry(path).or_default().push((method, access));
+        }
+        accesses
     }
 
     fn find(&self, method: &Method, path: &str) -> Option<Access> {
         // A HEAD is answered by the handler of GET.
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        self.0.get(&(method.clone(), path.to_owned())).copied()
+        let row = self.0.get(path)?.iter().find(|(known, _)| known == method);
+        row.map(|(_, access)| *access)
     }
 }

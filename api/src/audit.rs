@@ -72,7 +72,7 @@ pub(crate) async fn insert(
 ) -> Result<(), DbError> {
     let api_token_id = match caller.via {
         Via::Token { id, .. } => Some(id),
-        Via::Session(_) => None,
+        Via::Session(_) | Via::Link => None,
     };
     let row = NewAuditRow {
         organization_id,

@@ -18,6 +18,7 @@ mod idempotency;
 mod mail;
 mod metrics;
 mod migrate;
+mod names;
 mod notify;
 mod observe;
 mod ops;

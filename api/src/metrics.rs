@@ -2,7 +2,6 @@
 //! own.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
@@ -166,6 +165,6 @@ pub(crate) async fn serve(
 
 async fn exposition(State(app): State<App>) -> Result<impl IntoResponse, ApiError> {
     let looked_up = LookedUp::now(&app).await;
-    let text = Arc::clone(&app.metrics).text(&looked_up).map_err(ApiError::internal)?;
+    let text = app.metrics.text(&looked_up).map_err(ApiError::internal)?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text))
 }

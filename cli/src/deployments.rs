@@ -85,7 +85,7 @@ pub(crate) async fn list(options: ListOptions) -> anyhow::Result<()> {
         |one| {
             [
                 one.id.to_string(),
-                state(one.status).to_owned(),
+                one.status.as_str().to_owned(),
                 one.branch.as_ref().map(ToString::to_string).unwrap_or_default(),
                 one.commit.as_ref().map(|commit| commit.short().to_owned()).unwrap_or_default(),
                 moment(one.created_at),
@@ -178,20 +178,8 @@ async fn find(
     }
 }
 
-fn state(status: DeploymentStatus) -> &'static str {
-    match status {
-        DeploymentStatus::Pending => "pending",
-        DeploymentStatus::Building => "building",
-        DeploymentStatus::Deploying => "deploying",
-        DeploymentStatus::Live => "live",
-        DeploymentStatus::Superseded => "superseded",
-        DeploymentStatus::Failed => "failed",
-        DeploymentStatus::Cancelled => "cancelled",
-    }
-}
-
 fn text(one: &Deployment) -> String {
-    let mut text = format!("{}  {}\n  {}", one.id, state(one.status), one.url);
+    let mut text = format!("{}  {}\n  {}", one.id, one.status.as_str(), one.url);
     if let (Some(branch), Some(commit)) = (&one.branch, &one.commit) {
         text.push_str(&format!(
             "\n  {branch} at {}: {}",

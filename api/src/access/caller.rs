@@ -58,6 +58,8 @@ pub(crate) enum Who {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Via {
     Session(SessionId),
+    /// A link out of a mail: for what that one is for, and for nothing else.
+    Link,
     /// A token does what its owner may, within its scope, and within its organization or project if it names one.
     Token {
         id: ApiTokenId,
@@ -76,6 +78,11 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// Whoever opened a link that was mailed to this person.
+    pub(crate) fn by_link(user_id: UserId, origin: Origin) -> Self {
+        Self { who: Who::Person { user_id, is_operator: false }, via: Via::Link, origin }
+    }
+
     pub(crate) fn user_id(&self) -> Option<UserId> {
         match self.who {
             Who::Person { user_id, .. } => Some(user_id),
@@ -101,7 +108,7 @@ impl Caller {
             Via::Token { organization_id, project_id, .. } => {
                 organization_id.is_some() || project_id.is_some()
             }
-            Via::Session(_) => false,
+            Via::Session(_) | Via::Link => false,
         }
     }
 
@@ -120,7 +127,7 @@ impl Caller {
             Via::Token { organization_id, project_id, .. } => {
                 project_id.is_none() && organization_id.is_none_or(|own| own == id)
             }
-            Via::Session(_) => true,
+            Via::Session(_) | Via::Link => true,
         }
     }
 
@@ -137,7 +144,7 @@ impl Caller {
     pub(crate) fn require_session(&self) -> Result<SessionId, ApiError> {
         match self.via {
             Via::Session(id) => Ok(id),
-            Via::Token { .. } => {
+            Via::Token { .. } | Via::Link => {
                 let message = "this is done in the dashboard, signed in; no token can do it";
                 Err(ApiError::forbidden("session_needed", message))
             }
@@ -160,13 +167,9 @@ impl Caller {
         permission: Permission,
     ) -> Result<InOrganization, ApiError> {
         let found = db::organizations::find_with_role(db, slug, self.user_id()).await?;
-        let seen = found.and_then(|(organization, role)| {
-            let role = if self.is_operator() { Some(Role::Owner) } else { role };
-            role.filter(|_| self.reaches_organization(organization.id)).map(|role| (organization, role))
-        });
+        let seen = self.seen(found, |organization| self.reaches_organization(organization.id));
         let (organization, role) = seen.ok_or_else(|| ApiError::not_found(format!("organization {slug}")))?;
-        self.require_scope(permission.scope())?;
-        require_role(role, permission)?;
+        self.require(role, permission)?;
         Ok(InOrganization { caller: self.clone(), role, organization: Arc::new(organization) })
     }
 
@@ -178,21 +181,33 @@ impl Caller {
         permission: Permission,
     ) -> Result<InProject, ApiError> {
         let found = db::projects::find_with_role(db, slug, self.user_id()).await?;
-        let seen = found.and_then(|(project, role)| {
-            let role = if self.is_operator() { Some(Role::Owner) } else { role };
-            let allowed = match self.via {
-                Via::Token { organization_id, project_id, .. } => {
-                    organization_id.is_none_or(|id| id == project.organization_id)
-                        && project_id.is_none_or(|id| id == project.id)
-                }
-                Via::Session(_) => true,
-            };
-            role.filter(|_| allowed).map(|role| (project, role))
+        let seen = self.seen(found, |project| match self.via {
+            Via::Token { organization_id, project_id, .. } => {
+                organization_id.is_none_or(|id| id == project.organization_id)
+                    && project_id.is_none_or(|id| id == project.id)
+            }
+            Via::Session(_) | Via::Link => true,
         });
         let (project, role) = seen.ok_or_else(|| ApiError::not_found(format!("project {slug}")))?;
-        self.require_scope(permission.scope())?;
-        require_role(role, permission)?;
+        self.require(role, permission)?;
         Ok(InProject { caller: self.clone(), role, project: Arc::new(project) })
+    }
+
+    /// What the caller has a role in, and their token reaches. Operators own everything.
+    fn seen<T>(
+        &self,
+        found: Option<(T, Option<Role>)>,
+        is_reached: impl FnOnce(&T) -> bool,
+    ) -> Option<(T, Role)> {
+        let (thing, role) = found?;
+        let role = if self.is_operator() { Some(Role::Owner) } else { role }?;
+        is_reached(&thing).then_some((thing, role))
+    }
+
+    /// Whether a role that is theirs, and their token's scope, suffice.
+    fn require(&self, role: Role, permission: Permission) -> Result<(), ApiError> {
+        self.require_scope(permission.scope())?;
+        require_role(role, permission)
     }
 }
 
@@ -219,16 +234,14 @@ pub(crate) struct InOrganization {
 impl InOrganization {
     /// More than the route itself asks for.
     pub(crate) fn require(&self, permission: Permission) -> Result<(), ApiError> {
-        self.caller.require_scope(permission.scope())?;
-        require_role(self.role, permission)
+        self.caller.require(self.role, permission)
     }
 }
 
 impl InProject {
     /// As [`InOrganization::require`].
     pub(crate) fn require(&self, permission: Permission) -> Result<(), ApiError> {
-        self.caller.require_scope(permission.scope())?;
-        require_role(self.role, permission)
+        self.caller.require(self.role, permission)
     }
 }
 

@@ -11,8 +11,8 @@ use crate::mail::Kind;
 pub(crate) struct NewMail<'a> {
     pub(crate) recipient: &'a str,
     pub(crate) kind: Kind,
-    /// Unique: a second mail of this event is not stored.
-    pub(crate) event: &'a str,
+    /// A second mail of this event is not stored.
+    pub(crate) event: Option<&'a str>,
     pub(crate) subject: &'a str,
     pub(crate) text: &'a str,
     pub(crate) html: &'a str,

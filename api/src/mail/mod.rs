@@ -52,18 +52,36 @@ impl Kind {
     }
 }
 
-/// Puts a letter into the outbox. `event` names what happened, e.g. `deployment_failed 01jd…`: nobody gets two mails about
-/// it.
+/// Puts a letter into the outbox.
 pub(crate) async fn enqueue(
+    db: &impl GenericClient,
+    recipient: &EmailAddress,
+    letter: &Letter,
+) -> Result<(), DbError> {
+    insert(db, recipient, None, letter).await
+}
+
+/// As [`enqueue`], for something that may be noticed more than once: `event` names it, e.g. `deployment_failed 01jd…`, and
+/// nobody gets two mails about it.
+pub(crate) async fn enqueue_once(
     db: &impl GenericClient,
     recipient: &EmailAddress,
     event: &str,
     letter: &Letter,
 ) -> Result<(), DbError> {
+    insert(db, recipient, Some(&format!("{event} {recipient}")), letter).await
+}
+
+async fn insert(
+    db: &impl GenericClient,
+    recipient: &EmailAddress,
+    event: Option<&str>,
+    letter: &Letter,
+) -> Result<(), DbError> {
     let mail = NewMail {
         recipient: recipient.as_str(),
         kind: letter.kind,
-        event: &format!("{event} {recipient}"),
+        event,
         subject: &letter.subject(),
         text: &letter.text(),
         html: &letter.html(),

@@ -4,7 +4,7 @@ use loggia_types::build::BuildFailure;
 use loggia_types::{CommitSha, DeploymentId, DomainName, ProjectId, ProjectSlug};
 
 use super::letters::{self, About};
-use super::{Kind, enqueue};
+use super::{Kind, enqueue_once};
 use crate::app::App;
 use crate::db::deployments::ToldRow;
 use crate::db::mail_preferences::{self, RecipientRow};
@@ -27,7 +27,7 @@ pub(crate) async fn deployment_failed(
         let unsubscribe = unsubscribe(app, &to, Kind::DeploymentFailed);
         let letter =
             letters::deployment_failed(&to.name, about(&told, &url), &failure.reason, log, &unsubscribe);
-        enqueue(db, &to.email, &format!("deployment_failed {id}"), &letter).await?;
+        enqueue_once(db, &to.email, &format!("deployment_failed {id}"), &letter).await?;
     }
     Ok(())
 }
@@ -45,7 +45,7 @@ pub(crate) async fn deployment_ready(
     {
         let unsubscribe = unsubscribe(app, &to, Kind::DeploymentRecovered);
         let letter = letters::deployment_recovered(&to.name, about(&told, &url), &unsubscribe);
-        enqueue(db, &to.email, &format!("deployment_recovered {id}"), &letter).await?;
+        enqueue_once(db, &to.email, &format!("deployment_recovered {id}"), &letter).await?;
     }
     Ok(())
 }
@@ -64,7 +64,7 @@ pub(crate) async fn domain_lost(
         let unsubscribe = unsubscribe(app, &to, Kind::DomainLost);
         let letter =
             letters::domain_lost(&to.name, slug.as_str(), hostname.as_str(), why, &url, &unsubscribe);
-        enqueue(db, &to.email, &format!("domain_lost {hostname} {day}"), &letter).await?;
+        enqueue_once(db, &to.email, &format!("domain_lost {hostname} {day}"), &letter).await?;
     }
     Ok(())
 }

@@ -16,10 +16,9 @@ use crate::db::sessions::{self, NewSession};
 use crate::db::users::{self, EMAIL_IS_UNIQUE, NewUser, UserRow};
 use crate::db::{DbError, GenericClient};
 use crate::error::ApiError;
-use crate::passwords;
 use crate::vault::random_token;
+use crate::{names, passwords};
 
-const NAME_LEN_MAX: usize = 100;
 /// Time to find the device with the codes.
 const CHALLENGE_GOOD_FOR: Duration = Duration::from_secs(5 * 60);
 
@@ -35,7 +34,7 @@ pub(crate) struct NewPerson<'a> {
 
 /// Stores a person and their personal organization.
 pub(crate) async fn create(db: &impl GenericClient, new: &NewPerson<'_>) -> Result<UserId, ApiError> {
-    check_name(new.name)?;
+    names::check("name", new.name)?;
     let id = UserId::generate();
     let row = NewUser {
         id,
@@ -56,16 +55,6 @@ pub(crate) async fn create(db: &impl GenericClient, new: &NewPerson<'_>) -> Resu
         }
     }
     Err(ApiError::internal("no slug for a personal organization is free"))
-}
-
-pub(crate) fn check_name(name: &str) -> Result<(), ApiError> {
-    let is_fine =
-        |c: char| !c.is_control() && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if name.trim().is_empty() || name.chars().count() > NAME_LEN_MAX || !name.chars().all(is_fine) {
-        let message = format!("name has 1 to {NAME_LEN_MAX} characters, none of them a control character");
-        return Err(ApiError::invalid("name", "invalid_name", message));
-    }
-    Ok(())
 }
 
 /// `anna.b+x@…` is called anna-b-x, or something like it that is free.

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::cookies;
-use crate::access::{Caller, Via, hash};
+use crate::access::{Caller, Origin, Via, hash};
 use crate::app::App;
 use crate::attempts::{self, MAILS};
 use crate::audit::{self, Change};
@@ -24,8 +24,8 @@ use crate::error::ApiError;
 use crate::extract::{Json, Path};
 use crate::mail::{self, letters};
 use crate::ops::people;
-use crate::passwords;
 use crate::vault::random_token;
+use crate::{names, passwords};
 
 const EMAIL_LINK_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -34,7 +34,7 @@ const EMAIL_LINK_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) async fn get(caller: Caller, State(app): State<App>) -> Result<axum::Json<WhoAmI>, ApiError> {
     let scope = match caller.via {
         Via::Token { scope, .. } => Some(scope),
-        Via::Session(_) => None,
+        Via::Session(_) | Via::Link => None,
     };
     let Some(id) = caller.user_id() else {
         return Ok(axum::Json(WhoAmI { user: None, organizations: Vec::new(), scope }));
@@ -53,7 +53,7 @@ pub(crate) async fn update(
     State(app): State<App>,
     Json(body): Json<UpdateUser>,
 ) -> Result<axum::Json<User>, ApiError> {
-    people::check_name(&body.name)?;
+    names::check("name", &body.name)?;
     caller.require_wide()?;
     let id = caller.require_person()?;
     let mut client = app.db().await?;
@@ -115,8 +115,7 @@ pub(crate) async fn set_password(
     let url = format!("{}/settings", app.config.public_url);
     let what = "The password of your account was changed, and your other sessions have ended.";
     let letter = letters::security(&user.name, "Your password was changed", what, &url);
-    let event = format!("password {}", random_token(""));
-    mail::enqueue(&transaction, &user.email, &event, &letter).await?;
+    mail::enqueue(&transaction, &user.email, &letter).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -147,8 +146,7 @@ pub(crate) async fn change_email(
         one_time_tokens::insert(&transaction, &row).await?;
         let url = format!("{}/verify-email#{token}", app.config.public_url);
         let letter = letters::email_verification(&user.name, &url);
-        mail::enqueue(&transaction, &body.email, &format!("email_change {}", data_id(&token)), &letter)
-            .await?;
+        mail::enqueue(&transaction, &body.email, &letter).await?;
     }
     transaction.commit().await?;
     Ok(StatusCode::ACCEPTED)
@@ -158,7 +156,7 @@ pub(crate) async fn change_email(
 #[utoipa::path(post, path = "/api/v1/email-change/confirm", tag = "Account", request_body = MailedToken,
     responses((status = 204), (status = 409, description = "Somebody else has the address by now")))]
 pub(crate) async fn confirm_email(
-    origin: crate::access::Origin,
+    origin: Origin,
     State(app): State<App>,
     Json(body): Json<MailedToken>,
 ) -> Result<StatusCode, ApiError> {
@@ -174,20 +172,14 @@ pub(crate) async fn confirm_email(
         }
         _ => error.into(),
     })?;
-    let who = crate::access::Who::Person { user_id, is_operator: user.is_operator };
-    let caller = Caller { who, via: Via::Session(SessionId::generate()), origin };
+    let caller = Caller::by_link(user_id, origin);
     audit::record(&transaction, &caller, Change::new("user.email", user_id.as_str())).await?;
     let url = format!("{}/settings", app.config.public_url);
     let what = format!("The address of your account is {} from now on.", email.masked());
     let letter = letters::security(&user.name, "Your mail address was changed", &what, &url);
-    mail::enqueue(&transaction, &user.email, &format!("email {}", data_id(&body.token)), &letter).await?;
+    mail::enqueue(&transaction, &user.email, &letter).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Names an event without giving the token away.
-fn data_id(token: &str) -> String {
-    data_encoding::HEXLOWER.encode(&hash(token)[..8])
 }
 
 /// The browsers that one is signed in with.

@@ -18,11 +18,11 @@ use crate::db::tokens::{self, NewToken};
 use crate::db::users;
 use crate::error::ApiError;
 use crate::extract::{Json, Query};
+use crate::names;
 use crate::vault::random_token;
 
 const GOOD_FOR: Duration = Duration::from_secs(15 * 60);
 const INTERVAL: Duration = Duration::from_secs(5);
-const CLIENT_LEN_MAX: usize = 100;
 const TOKEN_DAYS: i32 = 90;
 
 /// Begins: the program shows the code, and asks for its token until somebody decided.
@@ -34,14 +34,7 @@ pub(crate) async fn begin_device(
     Json(body): Json<BeginDevice>,
 ) -> Result<(StatusCode, axum::Json<DeviceCode>), ApiError> {
     let client_name = body.client.trim();
-    if client_name.is_empty()
-        || client_name.chars().count() > CLIENT_LEN_MAX
-        || client_name.chars().any(char::is_control)
-    {
-        let message =
-            format!("client has 1 to {CLIENT_LEN_MAX} characters, none of them a control character");
-        return Err(ApiError::invalid("client", "invalid_client", message));
-    }
+    names::check("client", client_name)?;
     let device_code = random_token("");
     let client = app.db().await?;
     // Of 20^8 codes two are hardly ever the same at a time.

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::cookies;
 use super::reset::link_is_over;
-use crate::access::{Caller, InOrganization, Origin, Via, Who, hash};
+use crate::access::{Caller, InOrganization, Origin, hash};
 use crate::app::App;
 use crate::attempts::{self, Pace};
 use crate::audit::{self, Change};
@@ -25,8 +25,8 @@ use crate::error::ApiError;
 use crate::extract::{Json, Path};
 use crate::mail::{self, letters};
 use crate::ops::people::{self, NewPerson};
-use crate::passwords;
 use crate::vault::random_token;
+use crate::{names, passwords};
 
 const GOOD_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Nobody sends more mails than this to strangers in our name.
@@ -87,7 +87,7 @@ pub(crate) async fn invite(
     };
     let url = format!("{}/invitation#{token}", app.config.public_url);
     let letter = letters::invitation(&inviter, &organization.name, body.role.as_str(), &url);
-    mail::enqueue(&transaction, &body.email, &format!("invitation {}", random_token("")), &letter).await?;
+    mail::enqueue(&transaction, &body.email, &letter).await?;
     let change = Change { after: json!(body.role), ..Change::new("invitation.create", body.email.as_str()) };
     audit::record_in_organization(&transaction, &inside, change).await?;
     transaction.commit().await?;
@@ -164,7 +164,7 @@ pub(crate) async fn accept_as_new_person(
     Json(body): Json<AcceptAsNewPerson>,
 ) -> Result<impl IntoResponse, ApiError> {
     let opened = open(&app.db().await?, &body.token).await?;
-    people::check_name(&body.name)?;
+    names::check("name", &body.name)?;
     passwords::check(&body.password, &opened.email, &body.name)?;
     let password_hash = passwords::hash(body.password).await?;
     let mut client = app.db().await?;
@@ -176,9 +176,7 @@ pub(crate) async fn accept_as_new_person(
         is_operator: false,
     };
     let id = people::create(&transaction, &new).await?;
-    let who = Who::Person { user_id: id, is_operator: false };
-    let caller =
-        Caller { who, via: Via::Session(loggia_types::SessionId::generate()), origin: origin.clone() };
+    let caller = Caller::by_link(id, origin.clone());
     join(&transaction, &caller, &opened, id, &body.token).await?;
     let cookie = people::begin_session(&transaction, &origin, id).await?;
     let user = users::get(&transaction, id).await?.view();

@@ -13,19 +13,10 @@ use crate::db::organizations::{self, OrganizationRow, SLUG_IS_UNIQUE};
 use crate::db::{DbError, members};
 use crate::error::ApiError;
 use crate::extract::Json;
-
-const NAME_LEN_MAX: usize = 100;
+use crate::names;
 
 fn view(row: OrganizationRow, role: Role) -> Organization {
     Organization { id: row.id, slug: row.slug, name: row.name, is_personal: row.personal_of.is_some(), role }
-}
-
-fn check_name(name: &str) -> Result<(), ApiError> {
-    if name.trim().is_empty() || name.chars().count() > NAME_LEN_MAX || name.chars().any(char::is_control) {
-        let message = format!("name has 1 to {NAME_LEN_MAX} characters, none of them a control character");
-        return Err(ApiError::invalid("name", "invalid_name", message));
-    }
-    Ok(())
 }
 
 fn slug_taken(error: DbError, slug: &OrganizationSlug) -> ApiError {
@@ -63,7 +54,7 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, axum::Json<Organization>), ApiError> {
     caller.require_wide()?;
     let name = body.name.unwrap_or_else(|| body.slug.to_string());
-    check_name(&name)?;
+    names::check("name", &name)?;
     let id = OrganizationId::generate();
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
@@ -98,7 +89,7 @@ pub(crate) async fn update(
     Json(body): Json<UpdateOrganization>,
 ) -> Result<axum::Json<Organization>, ApiError> {
     if let Some(name) = &body.name {
-        check_name(name)?;
+        names::check("name", name)?;
     }
     let before = &inside.organization;
     let mut client = app.db().await?;

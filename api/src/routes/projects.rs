@@ -15,10 +15,10 @@ use crate::db::organizations::OrganizationRow;
 use crate::db::projects::{ListFilter, ProjectRow, SLUG_IS_UNIQUE};
 use crate::error::ApiError;
 use crate::extract::{Json, Query};
-use crate::views;
+use crate::vault::random_token;
+use crate::{names, views};
 
 pub(super) const PAGE_LEN: i64 = 50;
-const NAME_LEN_MAX: usize = 100;
 const WEBHOOK_SECRET_LEN: std::ops::RangeInclusive<usize> = 16..=256;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -50,7 +50,7 @@ pub(crate) async fn list(
         Via::Token { organization_id, project_id, .. } => {
             ListFilter { user, organization: organization_id, project: project_id }
         }
-        Via::Session(_) => ListFilter { user, ..ListFilter::default() },
+        Via::Session(_) | Via::Link => ListFilter { user, ..ListFilter::default() },
     };
     let rows = db::projects::list(&app.db().await?, filter, &after, PAGE_LEN).await?;
     let next = next(&rows, |row| row.id.to_string());
@@ -68,14 +68,14 @@ pub(crate) async fn create(
 ) -> Result<impl IntoResponse, ApiError> {
     let organization = owner(&app, &caller, body.organization.as_ref()).await?;
     let name = body.name.unwrap_or_else(|| body.slug.to_string());
-    check_name(&name)?;
+    names::check("name", &name)?;
     let webhook_secret = match body.webhook_secret {
         Some(secret) if WEBHOOK_SECRET_LEN.contains(&secret.len()) => secret,
         Some(_) => {
             let message = "webhook_secret has 16 to 256 characters; leave it out and one is made";
             return Err(ApiError::invalid("webhook_secret", "invalid_webhook_secret", message));
         }
-        None => random_secret(),
+        None => random_token(""),
     };
     let row = ProjectRow {
         id: ProjectId::generate(),
@@ -160,7 +160,7 @@ pub(crate) async fn update(
     Json(change): Json<UpdateProject>,
 ) -> Result<axum::Json<Project>, ApiError> {
     if let Some(name) = &change.name {
-        check_name(name)?;
+        names::check("name", name)?;
     }
     let project = &inside.project;
     let mut client = app.db().await?;
@@ -193,17 +193,4 @@ pub(crate) async fn delete(inside: InProject, State(app): State<App>) -> Result<
     audit::record_in_project(&transaction, &inside, change).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn check_name(name: &str) -> Result<(), ApiError> {
-    if name.trim().is_empty() || name.chars().count() > NAME_LEN_MAX || name.chars().any(char::is_control) {
-        let message = format!("name has 1 to {NAME_LEN_MAX} characters, none of them a control character");
-        return Err(ApiError::invalid("name", "invalid_name", message));
-    }
-    Ok(())
-}
-
-/// 256 random bits.
-pub(super) fn random_secret() -> String {
-    data_encoding::BASE64URL_NOPAD.encode(&rand::random::<[u8; 32]>())
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::cookies;
-use crate::access::{Caller, Origin, Via, Who, hash};
+use crate::access::{Caller, Origin, hash};
 use crate::app::App;
 use crate::attempts::{self, MAILS};
 use crate::audit::{self, Change};
@@ -24,8 +24,8 @@ use crate::error::ApiError;
 use crate::extract::Json;
 use crate::mail::{self, letters};
 use crate::ops::people::{self, NewPerson};
-use crate::passwords;
 use crate::vault::random_token;
+use crate::{names, passwords};
 
 const RESET_GOOD_FOR: Duration = Duration::from_secs(60 * 60);
 const SIGN_UP_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -58,8 +58,7 @@ async fn send_reset(app: &App, email: &EmailAddress) -> Result<(), ApiError> {
     };
     one_time_tokens::insert(&transaction, &row).await?;
     let url = format!("{}/reset#{token}", app.config.public_url);
-    let event = format!("password_reset {}", random_token(""));
-    mail::enqueue(&transaction, email, &event, &letters::password_reset(&user.name, &url)).await?;
+    mail::enqueue(&transaction, email, &letters::password_reset(&user.name, &url)).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -86,13 +85,12 @@ pub(crate) async fn reset(
     users::set_password(&transaction, user_id, &new_hash).await?;
     one_time_tokens::drop_of_user(&transaction, user_id).await?;
     sessions::delete_others(&transaction, user_id, None).await?;
-    let who = Who::Person { user_id, is_operator: user.is_operator };
-    let caller = Caller { who, via: Via::Session(loggia_types::SessionId::generate()), origin };
+    let caller = Caller::by_link(user_id, origin);
     audit::record(&transaction, &caller, Change::new("user.password_reset", user_id.as_str())).await?;
     let url = format!("{}/settings", app.config.public_url);
     let what = "The password of your account was changed by a link that we sent to this address.";
     let letter = letters::security(&user.name, "Your password was changed", what, &url);
-    mail::enqueue(&transaction, &user.email, &format!("password {}", random_token("")), &letter).await?;
+    mail::enqueue(&transaction, &user.email, &letter).await?;
     transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -127,7 +125,7 @@ pub(crate) async fn sign_up(
             "nobody runs this installation yet; open its setup link first",
         ));
     }
-    people::check_name(&body.name)?;
+    names::check("name", &body.name)?;
     passwords::check(&body.password, &body.email, &body.name)?;
     afterwards("sending a sign-up link", async move { send_sign_up(&app, body).await });
     Ok(StatusCode::ACCEPTED)
@@ -138,14 +136,13 @@ async fn send_sign_up(app: &App, body: SignUp) -> Result<(), ApiError> {
     if attempts::count(&client, &format!("sign_up {}", body.email), MAILS).await.is_err() {
         return Ok(());
     }
-    let event = format!("sign_up {}", random_token(""));
     if let Some(user) = users::find_by_email(&client, &body.email).await? {
         let transaction = client.transaction().await?;
         let url = format!("{}/sign-in", app.config.public_url);
         let what = "Somebody, perhaps you, asked for an account with this address. You have one: sign in with it, or choose \
                     a new password.";
         let letter = letters::security(&user.name, "You have an account already", what, &url);
-        mail::enqueue(&transaction, &body.email, &event, &letter).await?;
+        mail::enqueue(&transaction, &body.email, &letter).await?;
         transaction.commit().await?;
         return Ok(());
     }
@@ -162,8 +159,7 @@ async fn send_sign_up(app: &App, body: SignUp) -> Result<(), ApiError> {
     };
     one_time_tokens::insert(&transaction, &row).await?;
     let url = format!("{}/sign-up#{token}", app.config.public_url);
-    mail::enqueue(&transaction, &body.email, &event, &letters::email_verification(&waiting.name, &url))
-        .await?;
+    mail::enqueue(&transaction, &body.email, &letters::email_verification(&waiting.name, &url)).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::db::users;
 use crate::error::ApiError;
 use crate::extract::Json;
 use crate::ops::people::{self, NewPerson};
-use crate::passwords;
+use crate::{names, passwords};
 
 /// Whether anybody is there yet.
 #[utoipa::path(get, path = "/api/v1/setup", tag = "Sign in", responses((status = 200, body = SetupState)))]
@@ -31,7 +31,7 @@ pub(crate) async fn set_up(
     State(app): State<App>,
     Json(body): Json<Setup>,
 ) -> Result<impl IntoResponse, ApiError> {
-    people::check_name(&body.name)?;
+    names::check("name", &body.name)?;
     passwords::check(&body.password, &body.email, &body.name)?;
     attempts::count(&app.db().await?, &format!("setup {}", attempts::place(&origin)), SIGN_IN).await?;
     let wanted = app.config.setup_token.as_ref();

@@ -13,9 +13,9 @@ use crate::audit::{self, Change};
 use crate::db::tokens::{self, NewToken};
 use crate::error::ApiError;
 use crate::extract::{Json, Path};
+use crate::names;
 use crate::vault::random_token;
 
-const NAME_LEN_MAX: usize = 100;
 const DAYS_DEFAULT: u16 = 90;
 const DAYS_MAX: u16 = 366;
 /// Enough to tell one's tokens apart, and nothing of the 256 bits that matters.
@@ -43,10 +43,7 @@ pub(crate) async fn create_token(
     // Whoever holds a token of one project must not get at one of another.
     caller.require_wide()?;
     let name = body.name.trim();
-    if name.is_empty() || name.chars().count() > NAME_LEN_MAX || name.chars().any(char::is_control) {
-        let message = format!("name has 1 to {NAME_LEN_MAX} characters, none of them a control character");
-        return Err(ApiError::invalid("name", "invalid_name", message));
-    }
+    names::check("name", name)?;
     let days = days(&body)?;
     let mut client = app.db().await?;
     let organization = match &body.organization {

@@ -2,21 +2,20 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use loggia_types::Timestamp;
 use loggia_types::api::{Confirmation, RecoveryCodes, TwoFactorCode, TwoFactorStarted};
+use loggia_types::{Timestamp, UserId};
 use totp_rs::Secret;
 
 use crate::access::Caller;
 use crate::app::App;
 use crate::audit::{self, Change};
-use crate::db::users::UserRow;
+use crate::db::users::{self, UserRow};
 use crate::db::{GenericClient, two_factors};
 use crate::error::ApiError;
 use crate::extract::Json;
 use crate::mail::{self, letters};
 use crate::ops::people;
 use crate::ops::second_factor::{self, SECRET_LEN};
-use crate::vault::random_token;
 
 /// Begins with a new secret. It is in force once a code shows that it arrived.
 #[utoipa::path(post, path = "/api/v1/user/two-factor", tag = "Account", request_body = Confirmation,
@@ -56,11 +55,11 @@ pub(crate) async fn confirm(
     if !begun {
         return Err(ApiError::conflict("two_factor_not_begun", "begin two-factor first"));
     }
-    wrong_is_the_fields(second_factor::take(&app, &transaction, user, &body.code, Timestamp::now()).await)?;
+    take(&app, &transaction, user, &body.code).await?;
     two_factors::confirm(&transaction, user).await?;
     let recovery_codes = second_factor::make_recovery_codes(&transaction, user).await?;
     audit::record(&transaction, &caller, Change::new("user.two_factor_on", user.as_str())).await?;
-    let row = crate::db::users::get(&transaction, user).await?;
+    let row = users::get(&transaction, user).await?;
     tell(&app, &transaction, &row, "Two-factor was switched on", "Two-factor sign-in of your account is on.")
         .await?;
     transaction.commit().await?;
@@ -78,8 +77,7 @@ pub(crate) async fn renew_codes(
     let user = caller.require_person()?;
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
-    require_on(&transaction, user).await?;
-    wrong_is_the_fields(second_factor::take(&app, &transaction, user, &body.code, Timestamp::now()).await)?;
+    take_in_force(&app, &transaction, user, &body.code).await?;
     let recovery_codes = second_factor::make_recovery_codes(&transaction, user).await?;
     audit::record(&transaction, &caller, Change::new("user.recovery_codes", user.as_str())).await?;
     transaction.commit().await?;
@@ -97,11 +95,10 @@ pub(crate) async fn off(
     let user = caller.require_person()?;
     let mut client = app.db().await?;
     let transaction = client.transaction().await?;
-    require_on(&transaction, user).await?;
-    wrong_is_the_fields(second_factor::take(&app, &transaction, user, &body.code, Timestamp::now()).await)?;
+    take_in_force(&app, &transaction, user, &body.code).await?;
     two_factors::delete(&transaction, user).await?;
     audit::record(&transaction, &caller, Change::new("user.two_factor_off", user.as_str())).await?;
-    let row = crate::db::users::get(&transaction, user).await?;
+    let row = users::get(&transaction, user).await?;
     tell(
         &app,
         &transaction,
@@ -114,21 +111,22 @@ pub(crate) async fn off(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn require_on(db: &impl GenericClient, user: loggia_types::UserId) -> Result<(), ApiError> {
-    if two_factors::find(db, user).await?.is_some_and(|row| row.is_confirmed) {
-        return Ok(());
+/// A code of what is in force.
+async fn take_in_force(app: &App, db: &impl GenericClient, user: UserId, code: &str) -> Result<(), ApiError> {
+    if !two_factors::find(db, user).await?.is_some_and(|row| row.is_confirmed) {
+        return Err(ApiError::conflict("two_factor_off", "two-factor is off"));
     }
-    Err(ApiError::conflict("two_factor_off", "two-factor is off"))
+    take(app, db, user, code).await
 }
 
 /// Who is signed in is told that a field is wrong, not to sign in.
-fn wrong_is_the_fields(taken: Result<(), ApiError>) -> Result<(), ApiError> {
+async fn take(app: &App, db: &impl GenericClient, user: UserId, code: &str) -> Result<(), ApiError> {
+    let taken = second_factor::take(app, db, user, code, Timestamp::now()).await;
     taken.map_err(|error| match error.code() {
-        "wrong_code" => ApiError::invalid(
-            "code",
-            "wrong_code",
-            "this code is wrong, or was used before; wait for the next one",
-        ),
+        "wrong_code" => {
+            let message = "this code is wrong, or was used before; wait for the next one";
+            ApiError::invalid("code", "wrong_code", message)
+        }
         _ => error,
     })
 }
@@ -141,6 +139,6 @@ async fn tell(
     what: &str,
 ) -> Result<(), ApiError> {
     let letter = letters::security(&user.name, subject, what, &format!("{}/settings", app.config.public_url));
-    mail::enqueue(db, &user.email, &format!("two_factor {}", random_token("")), &letter).await?;
+    mail::enqueue(db, &user.email, &letter).await?;
     Ok(())
 }

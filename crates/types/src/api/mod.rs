@@ -139,6 +139,18 @@ pub enum DeploymentStatus {
 }
 
 impl DeploymentStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Building => "building",
+            Self::Deploying => "deploying",
+            Self::Live => "live",
+            Self::Superseded => "superseded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// Nothing more will happen by itself.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Pending | Self::Building | Self::Deploying)
